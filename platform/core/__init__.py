@@ -1,0 +1,53 @@
+"""The ground everything stands on: workspace, names, errors, storage URLs, the Ray session."""
+
+from .errors import (
+    ArtifactCorrupt,
+    ComputeUnavailable,
+    ConfigError,
+    Conflict,
+    DataError,
+    DeploymentFailed,
+    ExpectationFailed,
+    InvalidName,
+    InvalidRequest,
+    NotFound,
+    RaylakeError,
+    SchemaMismatch,
+    SourceError,
+    StorageError,
+    TrainingFailed,
+    WorkspaceBusy,
+)
+from .lock import exclusive
+from .ray_session import RaySession, ensure_ray, ray_session
+from .refs import DEFAULT_NAMESPACE, Node, Ref, check_name, table_node
+from .workspace import Workspace
+
+__all__ = [
+    "DEFAULT_NAMESPACE",
+    "ArtifactCorrupt",
+    "ComputeUnavailable",
+    "ConfigError",
+    "Conflict",
+    "DataError",
+    "DeploymentFailed",
+    "ExpectationFailed",
+    "InvalidName",
+    "InvalidRequest",
+    "Node",
+    "NotFound",
+    "RaySession",
+    "RaylakeError",
+    "Ref",
+    "SchemaMismatch",
+    "SourceError",
+    "StorageError",
+    "TrainingFailed",
+    "Workspace",
+    "WorkspaceBusy",
+    "check_name",
+    "ensure_ray",
+    "exclusive",
+    "ray_session",
+    "table_node",
+]

@@ -1,0 +1,148 @@
+"""The Ray session: join the cluster that runs, else start a local one sized for this machine.
+
+Ray is imported inside the functions, so that `import raylake.core` stays light.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import ConfigError
+from .workspace import Workspace
+
+GIB = 1024**3
+# Logical CPUs are Ray's admission tickets, not cores. An idle Serve replica or a Tune controller holds one while
+# it computes nothing, so a machine with two cores needs more tickets than cores, or training waits for serving.
+MINIMUM_LOGICAL_CPUS = 6
+
+# Read by Ray's own processes when they start; anything that the user set stays.
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_DEDUP_LOGS": "1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RaySession:
+    """What was joined or started.
+
+    Attributes:
+        address: GCS address, ``host:port``.
+        dashboard_url: URL of the Ray dashboard, or ``""`` when it does not run.
+        started: Whether this process started the cluster (and so stops it when it ends).
+        cpus: Logical CPUs of the cluster.
+        gpus: GPUs of the cluster.
+    """
+
+    address: str
+    dashboard_url: str
+    started: bool
+    cpus: float
+    gpus: float
+
+
+def ensure_ray(ws: Workspace) -> RaySession:
+    """Connect this process to Ray, once; later calls return the same session's facts.
+
+    Inside a Ray job or worker this joins the cluster that runs it. Otherwise `ws.ray_address` decides: ``auto``
+    joins a cluster that was started with ``ray start`` on this machine or is named by ``RAY_ADDRESS``, else starts
+    a local one; ``local`` always starts one; anything else is an address to join.
+
+    Raises:
+        ConfigError: Nothing answers at the given address.
+
+    Example:
+        >>> from raylake.core import Workspace, ensure_ray
+        >>> session = ensure_ray(Workspace.open())  # doctest: +SKIP
+    """
+    import ray
+
+    if ray.is_initialized():
+        return _describe(started=False)
+    for key, value in _ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+    if ws.ray_address == "local":
+        _start(ws)
+        return _describe(started=True)
+    try:
+        ray.init(address=ws.ray_address, namespace=ws.name, logging_level=logging.WARNING, log_to_driver=False)
+    except ConnectionError as error:
+        if ws.ray_address != "auto" or os.environ.get("RAY_ADDRESS"):
+            asked = os.environ.get("RAY_ADDRESS") or ws.ray_address
+            raise ConfigError(
+                f"no Ray cluster answers at {asked!r}: start one with `ray start --head`, "
+                "or set ray_address to 'local' (unset RAY_ADDRESS)"
+            ) from error
+        _start(ws)
+        return _describe(started=True)
+    return _describe(started=False)
+
+
+@contextmanager
+def ray_session(ws: Workspace) -> Iterator[RaySession]:
+    """`ensure_ray` for a block of code; on exit a cluster that this block started is stopped, a joined one is not.
+
+    Example:
+        >>> from raylake.core import Workspace, ray_session
+        >>> with ray_session(Workspace.open()) as session:  # doctest: +SKIP
+        ...     print(session.dashboard_url)
+    """
+    import ray
+
+    already = ray.is_initialized()
+    session = ensure_ray(ws)
+    try:
+        yield session
+    finally:
+        if not already:
+            ray.shutdown()
+
+
+def _start(ws: Workspace) -> None:
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=max(MINIMUM_LOGICAL_CPUS, os.cpu_count() or 1),
+        object_store_memory=_object_store_bytes(),
+        namespace=ws.name,
+        include_dashboard=True,
+        logging_level=logging.WARNING,
+        log_to_driver=False,
+    )
+
+
+def _object_store_bytes() -> int:
+    """A fifth of the memory, between 256 MiB and 4 GiB, and never more than the shared memory that is free."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    wanted = min(max(total // 5, GIB // 4), 4 * GIB)
+    shared = Path("/dev/shm")
+    if not shared.is_dir():
+        return wanted
+    facts = os.statvfs(shared)
+    return max(min(wanted, int(facts.f_bavail * facts.f_frsize * 0.8)), GIB // 10)
+
+
+def _describe(*, started: bool) -> RaySession:
+    import ray
+    from ray._private.worker import get_dashboard_url
+
+    resources = ray.cluster_resources()
+    url = get_dashboard_url() or ""
+    return RaySession(
+        address=ray.get_runtime_context().gcs_address,
+        dashboard_url=f"http://{url}" if url else "",
+        started=started,
+        cpus=resources.get("CPU", 0.0),
+        gpus=resources.get("GPU", 0.0),
+    )

@@ -1,0 +1,33 @@
+"""Fixtures shared by all tests: a fresh workspace each, one Ray cluster for the whole session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from raylake.core import Workspace, ensure_ray
+
+
+@pytest.fixture
+def ws(tmp_path: Path) -> Workspace:
+    """A fresh embedded workspace; nothing is started."""
+    return Workspace.open(tmp_path / "lake", ray_address="local", http_port=0, registry_url="", online_url="")
+
+
+@pytest.fixture(scope="session")
+def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The one local Ray cluster of the test session."""
+    import ray
+
+    home = Workspace.open(tmp_path_factory.mktemp("cluster"), ray_address="local")
+    ensure_ray(home)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def ray_ws(ws: Workspace, ray_cluster: None) -> Workspace:
+    """As `ws`, with Ray running."""
+    return ws
