@@ -1,1 +1,5 @@
-"""raylake.cli."""
+"""The `raylake` command: thin calls of the Python API."""
+
+from .app import app, main
+
+__all__ = ["app", "main"]

@@ -18,6 +18,7 @@ from .errors import (
     TrainingFailed,
     WorkspaceBusy,
 )
+from .local_cluster import LocalCluster, find_cluster, start_cluster, stop_cluster
 from .lock import exclusive
 from .ray_session import RaySession, ensure_ray, ray_session
 from .refs import DEFAULT_NAMESPACE, Node, Ref, check_name, table_node
@@ -34,6 +35,7 @@ __all__ = [
     "ExpectationFailed",
     "InvalidName",
     "InvalidRequest",
+    "LocalCluster",
     "Node",
     "NotFound",
     "RaySession",
@@ -48,6 +50,9 @@ __all__ = [
     "check_name",
     "ensure_ray",
     "exclusive",
+    "find_cluster",
     "ray_session",
+    "start_cluster",
+    "stop_cluster",
     "table_node",
 ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ GIB = 1024**3
 MINIMUM_LOGICAL_CPUS = 6
 
 # Read by Ray's own processes when they start; anything that the user set stays.
-_ENVIRONMENT = {
+LOCAL_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
@@ -69,20 +70,18 @@ def ensure_ray(ws: Workspace) -> RaySession:
 
     if ray.is_initialized():
         return _describe(started=False)
-    for key, value in _ENVIRONMENT.items():
+    for key, value in LOCAL_ENVIRONMENT.items():
         os.environ.setdefault(key, value)
     if ws.ray_address == "local":
         _start(ws)
         return _describe(started=True)
+    address = _own_cluster(ws) if ws.ray_address == "auto" else ws.ray_address
+    _check_reachable(os.environ.get("RAY_ADDRESS") or address)
     try:
-        ray.init(address=ws.ray_address, namespace=ws.name, logging_level=logging.WARNING, log_to_driver=False)
+        ray.init(address=address, namespace=ws.name, logging_level=logging.WARNING, log_to_driver=False)
     except ConnectionError as error:
-        if ws.ray_address != "auto" or os.environ.get("RAY_ADDRESS"):
-            asked = os.environ.get("RAY_ADDRESS") or ws.ray_address
-            raise ConfigError(
-                f"no Ray cluster answers at {asked!r}: start one with `ray start --head`, "
-                "or set ray_address to 'local' (unset RAY_ADDRESS)"
-            ) from error
+        if address != "auto" or os.environ.get("RAY_ADDRESS"):
+            raise _no_answer(os.environ.get("RAY_ADDRESS") or address) from error
         _start(ws)
         return _describe(started=True)
     return _describe(started=False)
@@ -108,13 +107,54 @@ def ray_session(ws: Workspace) -> Iterator[RaySession]:
             ray.shutdown()
 
 
+def _check_reachable(address: str) -> None:
+    """Try the port first: Ray ends the whole process when it cannot reach the GCS of an explicit address."""
+    host, _, port = address.rpartition(":")
+    if "//" in address or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10.0).close()
+    except OSError as error:
+        raise _no_answer(address) from error
+
+
+def _no_answer(address: str) -> ConfigError:
+    return ConfigError(
+        f"no Ray cluster answers at {address!r}: start one with `ray start --head`, "
+        "or set ray_address to 'local' (unset RAY_ADDRESS)"
+    )
+
+
+def _own_cluster(ws: Workspace) -> str:
+    """The cluster that `raylake up` started for this workspace wins over any other on the machine."""
+    from .local_cluster import find_cluster
+
+    own = None if os.environ.get("RAY_ADDRESS") else find_cluster(ws)
+    if own is None:
+        return "auto"
+    use_local_token()
+    return own.address
+
+
+def use_local_token() -> None:
+    """Authenticate with this user's Ray token, creating it when there is none.
+
+    Ray does this by itself for clusters that `ray.init` starts or finds, not for an explicit address or for
+    `ray start`, which then runs unprotected.
+    """
+    from ray._private.authentication import authentication_token_setup as setup
+
+    setup.enable_token_auth_by_default()
+    setup.ensure_token_if_auth_enabled(None, create_token_if_missing=True)
+
+
 def _start(ws: Workspace) -> None:
     import ray
 
     ray.init(
         address="local",
-        num_cpus=max(MINIMUM_LOGICAL_CPUS, os.cpu_count() or 1),
-        object_store_memory=_object_store_bytes(),
+        num_cpus=logical_cpus(),
+        object_store_memory=object_store_bytes(),
         namespace=ws.name,
         include_dashboard=True,
         logging_level=logging.WARNING,
@@ -122,7 +162,12 @@ def _start(ws: Workspace) -> None:
     )
 
 
-def _object_store_bytes() -> int:
+def logical_cpus() -> int:
+    """CPUs that a local cluster offers: the machine's, but at least `MINIMUM_LOGICAL_CPUS`."""
+    return max(MINIMUM_LOGICAL_CPUS, os.cpu_count() or 1)
+
+
+def object_store_bytes() -> int:
     """A fifth of the memory, between 256 MiB and 4 GiB, and never more than the shared memory that is free."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     wanted = min(max(total // 5, GIB // 4), 4 * GIB)

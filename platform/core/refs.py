@@ -125,7 +125,9 @@ class Node:
     def __post_init__(self) -> None:
         check_name(self.kind, "kind of lineage node")
         if not self.name or "@" in self.version:
-            raise InvalidName(f"lineage node {self.kind}:{self.name}@{self.version} is not valid: name it kind:name@version")
+            raise InvalidName(
+                f"lineage node {self.kind}:{self.name}@{self.version} is not valid: name it kind:name@version"
+            )
 
     @classmethod
     def parse(cls, text: str) -> Node:
@@ -137,7 +139,9 @@ class Node:
         """
         kind, colon, rest = text.partition(":")
         if not colon:
-            raise InvalidName(f"lineage node {text!r} is not valid: use kind:name@version, such as table:main.flights@3")
+            raise InvalidName(
+                f"lineage node {text!r} is not valid: use kind:name@version, such as table:main.flights@3"
+            )
         name, at, version = rest.rpartition("@")
         return cls(kind, name, version) if at else cls(kind, rest)
 

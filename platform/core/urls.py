@@ -35,9 +35,7 @@ def normalise(url: str | Path) -> str:
     if scheme == "file":
         return str(Path("/" + rest.lstrip("/")))
     if scheme not in _REMOTE:
-        raise ConfigError(
-            f"storage URL {text!r} has scheme {scheme!r}: use a local path, s3://, gs:// or abfs://"
-        )
+        raise ConfigError(f"storage URL {text!r} has scheme {scheme!r}: use a local path, s3://, gs:// or abfs://")
     return text.rstrip("/")
 
 

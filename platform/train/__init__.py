@@ -1,1 +1,24 @@
-"""raylake.train."""
+"""Training: a frozen Spec, fitted through Ray Train, becomes a recorded run with a safely stored model."""
+
+from .compute import Compute
+from .evaluate import evaluate
+from .fit import fit
+from .model import LoadedModel, load_model, open_model, predict_table
+from .signature import Signature
+from .spec import Spec
+from .trainers import MLP, Lightning, XGBoost
+
+__all__ = [
+    "MLP",
+    "Compute",
+    "Lightning",
+    "LoadedModel",
+    "Signature",
+    "Spec",
+    "XGBoost",
+    "evaluate",
+    "fit",
+    "load_model",
+    "open_model",
+    "predict_table",
+]

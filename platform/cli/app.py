@@ -1,0 +1,64 @@
+"""The root command, its groups, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+import typer
+from rich.console import Console
+
+from ..core import RaylakeError
+from . import cluster, data, demo, features, monitor, registry, serve, train
+
+app = typer.Typer(
+    name="raylake",
+    help="Ray-native MLOps: from raw data to a served, monitored, self-retraining model.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo")(demo.demo)
+app.command("up")(cluster.up)
+app.command("down")(cluster.down)
+app.command("status")(cluster.status)
+app.add_typer(data.group, name="data", help="Ingest sources, list tables, query with SQL")
+app.add_typer(features.group, name="features", help="Build feature views, fill the online store")
+app.add_typer(train.train_group, name="train", help="Fit models")
+app.add_typer(train.tune_group, name="tune", help="Search hyper-parameters")
+app.add_typer(registry.group, name="registry", help="Runs, models, aliases, lineage, events")
+app.add_typer(serve.group, name="serve", help="Deploy and list endpoints")
+app.add_typer(monitor.group, name="monitor", help="Drift reports and alerts")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code.
+
+    Exit codes: 0 done, 1 an error that raylake explains, 2 wrong usage, 130 interrupted.
+
+    Example:
+        >>> main(["registry", "runs", "--workspace", "/dev/null/x"])
+        1
+    """
+    command = typer.main.get_command(app)
+    errors = Console(stderr=True, soft_wrap=True)
+    try:
+        command.main(args=None if arguments is None else list(arguments), prog_name="raylake", standalone_mode=False)
+    except RaylakeError as error:
+        errors.print(f"[red]{type(error).__name__}[/red]: ", end="")
+        errors.print(str(error), markup=False, highlight=False)
+        return 1
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        errors.print("interrupted; run the same command again to continue")
+        return 130
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

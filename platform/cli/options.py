@@ -1,0 +1,99 @@
+"""What every command shares: the workspace option, the JSON option, and how records are shown."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ..core import ConfigError, Workspace
+
+WorkspaceOption = Annotated[
+    Path | None,
+    typer.Option("--workspace", "-w", help="Storage root; default: raylake.toml, RAYLAKE_ROOT, then ./.raylake"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
+
+
+def open_workspace(root: Path | None) -> Workspace:
+    """The workspace that the option names, or the default one."""
+    return Workspace.open(root)
+
+
+def plain(value: Any) -> Any:
+    """A JSON-able copy of a record; timestamps as ISO 8601, references as text."""
+    if is_dataclass(value) and not isinstance(value, type):
+        if type(value).__name__ in ("Node", "Ref"):
+            return str(value)
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [plain(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, float) and value != value:
+        return None
+    return value
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(orjson.dumps(plain(value), option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
+
+
+def show(records: Iterable[Any], columns: Sequence[str], *, as_json: bool, title: str = "") -> None:
+    """Print records as a table of `columns`, or all their fields as JSON."""
+    rows = [plain(record) for record in records]
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(title=title or None, title_justify="left")
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*(_cell(row.get(column)) for column in columns))
+    Console().print(table if rows else f"no {title or 'records'} yet")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={_cell(item)}" for key, item in list(value.items())[:6])
+    if isinstance(value, list):
+        return ", ".join(_cell(item) for item in value[:6])
+    return str(value)
+
+
+def load_object(path: str) -> Any:
+    """Import ``package.module:name``, also from the current folder.
+
+    Raises:
+        ConfigError: The text has another form, or nothing is found there.
+    """
+    module, colon, name = path.partition(":")
+    if not colon or not name:
+        raise ConfigError(f"{path!r} names no object: use package.module:name")
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"no module {error.name!r}: run from the folder that holds it, or install it") from error
+    except AttributeError as error:
+        raise ConfigError(f"module {module!r} has no {name!r}") from error

@@ -1,0 +1,140 @@
+"""From text (or any Arrow type) to the declared type, vectorised, and telling which cells did not fit."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .arrow_types import UTC_MICROSECONDS, type_name
+
+_INTEGER = r"^[+-]?[0-9]{1,19}$"
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*([eE][+-]?[0-9]+)?|\.[0-9]+([eE][+-]?[0-9]+)?|inf(inity)?|nan|Inf(inity)?|NaN|NAN)$"
+_ZONE = r"([zZ]|[+-][0-9]{2}:?[0-9]{2}|[+-][0-9]{2})$"
+_STAMP = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9:.]+)?\s*" + _ZONE[:-1] + r"?$"
+
+
+def nullify(column: pa.ChunkedArray, null_values: tuple[str, ...]) -> pa.ChunkedArray:
+    """Replace the texts that mean "nothing" by null."""
+    if not null_values or not pa.types.is_string(column.type):
+        return column
+    marks = pc.is_in(column, value_set=pa.array(null_values, pa.string()))
+    return pc.if_else(marks, pa.scalar(None, pa.string()), column)
+
+
+def cast_column(column: pa.ChunkedArray, dtype: pa.DataType) -> tuple[pa.ChunkedArray, pa.Array | None]:
+    """Cast a column to `dtype`.
+
+    Args:
+        column: Any type; text is trimmed before it is read as a number, a time or a truth value. A time
+            without a zone counts as UTC.
+        dtype: The declared type.
+
+    Returns:
+        The typed column (null in every cell that does not fit), and the mask of those cells, bool of the same
+        length, or ``None`` when every cell fits.
+
+    Example:
+        >>> values, bad = cast_column(pa.chunked_array([["1", "x", None]]), pa.int64())
+        >>> values.to_pylist(), bad.to_pylist()
+        ([1, None, None], [False, True, False])
+    """
+    if column.type == dtype:
+        return column, None
+    text = pa.types.is_string(column.type)
+    prepared = pc.utf8_trim_whitespace(column) if text and not pa.types.is_string(dtype) else column
+    try:
+        return _cast(prepared, dtype), None
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        pass
+    whole = _one_chunk(prepared)
+    candidate = _plausible(whole, dtype) if text else pc.is_valid(whole)
+    hopeful = pc.if_else(candidate, whole, pa.scalar(None, whole.type))
+    values = pa.chunked_array(_cast_by_halves(hopeful, dtype), dtype)
+    bad = pc.and_(pc.is_valid(whole), pc.is_null(_one_chunk(values)))
+    return values, bad
+
+
+def _cast(column: pa.ChunkedArray | pa.Array, dtype: pa.DataType) -> pa.ChunkedArray | pa.Array:
+    if pa.types.is_timestamp(dtype) and pa.types.is_string(column.type):
+        return _cast_times(column)
+    if pa.types.is_integer(dtype) and pa.types.is_string(column.type):
+        # Arrow's text to integer refuses a leading plus, and reads 0x1F as hexadecimal.
+        column = pc.replace_substring_regex(column, r"^\+", "")
+        if pc.any(pc.match_substring_regex(column, r"^-?0[xX]")).as_py():
+            raise pa.ArrowInvalid("hexadecimal")
+    if pa.types.is_timestamp(column.type) and pa.types.is_timestamp(dtype):
+        return column.cast(dtype, safe=False)
+    return column.cast(dtype)
+
+
+def _cast_times(column: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    try:
+        return column.cast(UTC_MICROSECONDS)
+    except pa.ArrowInvalid:
+        zoned = pc.match_substring_regex(column, r":.*" + _ZONE)
+        nothing = pa.scalar(None, column.type)
+        with_zone = pc.if_else(zoned, column, nothing).cast(UTC_MICROSECONDS)
+        plain = pc.if_else(zoned, nothing, column).cast(pa.timestamp("us")).cast(UTC_MICROSECONDS)
+        return pc.coalesce(with_zone, plain)
+
+
+def _plausible(column: pa.Array, dtype: pa.DataType) -> pa.Array:
+    """Cells worth a try, so that a column full of wrong text does not cost a search for each."""
+    if pa.types.is_integer(dtype):
+        return pc.match_substring_regex(column, _INTEGER)
+    if pa.types.is_floating(dtype):
+        return pc.match_substring_regex(column, _NUMBER)
+    if pa.types.is_timestamp(dtype):
+        return pc.match_substring_regex(column, _STAMP)
+    if pa.types.is_date(dtype):
+        return pc.match_substring_regex(column, r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
+    if pa.types.is_boolean(dtype):
+        return pc.match_substring_regex(column, r"^(?i:true|false|1|0)$")
+    return pc.is_valid(column)
+
+
+def _cast_by_halves(column: pa.Array, dtype: pa.DataType) -> list[pa.Array]:
+    """Cast what can be cast; halving finds the few cells that cannot in O(log n) casts each."""
+    try:
+        return [_cast(column, dtype)]
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        if len(column) == 1:
+            return [pa.nulls(1, dtype)]
+        middle = len(column) // 2
+        return [*_cast_by_halves(column[:middle], dtype), *_cast_by_halves(column[middle:], dtype)]
+
+
+def _one_chunk(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    if isinstance(column, pa.ChunkedArray):
+        return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    return column
+
+
+def cast_table(
+    table: pa.Table, schema: pa.Schema, null_values: tuple[str, ...]
+) -> tuple[pa.Table, dict[str, pa.Array]]:
+    """Give every column of `schema` its type; return the table and, per column, the mask of unreadable cells.
+
+    Example:
+        >>> raw = pa.table({"n": ["1", "NA", "x"]})
+        >>> typed, bad = cast_table(raw, pa.schema([("n", pa.int64())]), ("", "NA"))
+        >>> typed["n"].to_pylist(), bad["n"].to_pylist()
+        ([1, None, None], [False, False, True])
+    """
+    columns, masks = [], {}
+    for field in schema:
+        values, bad = cast_column(nullify(table.column(field.name), null_values), field.type)
+        columns.append(values)
+        if bad is not None:
+            masks[field.name] = bad
+    return pa.table(columns, schema=schema), masks
+
+
+def complaint(column: str, text: object, dtype: pa.DataType) -> str:
+    """The reason written beside a quarantined row.
+
+    Example:
+        >>> complaint("distance", "12x", pa.int64())
+        "distance: '12x' is not a valid int64"
+    """
+    return f"{column}: {text!r} is not a valid {type_name(dtype)}"

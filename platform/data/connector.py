@@ -1,0 +1,74 @@
+"""The Connector protocol: how a kind of external system is read from a cursor on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import pyarrow as pa
+
+Cursor = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A part of a source that one task reads.
+
+    Attributes:
+        name: What a person calls it, such as the file's path; written beside quarantined rows.
+        address: Where the connector finds it; JSON-able.
+        size: Estimated bytes when read, or 0 when unknown. Decides how splits are grouped into tasks.
+    """
+
+    name: str
+    address: Mapping[str, Any]
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RawBatch:
+    """Rows as the source gave them, and lines that are not rows.
+
+    Attributes:
+        rows: The rows. Columns that are text are typed later; others keep their type.
+        broken: Pairs (reason, raw text) of lines that could not be split into columns.
+    """
+
+    rows: pa.Table
+    broken: tuple[tuple[str, str], ...] = ()
+
+
+@runtime_checkable
+class Connector(Protocol):
+    """Reads a kind of external system.
+
+    Invariants, which `raylake.testing.connectors` checks:
+
+    - A connector is a frozen value: picklable, equal to its copy; it holds no open handle.
+    - `plan` reads no rows, and given the cursor it returned (with the source unchanged) it returns no splits and an
+      equal cursor: nothing is read twice.
+    - A cursor is JSON-able, and survives ``json.loads(json.dumps(cursor))``.
+    - `read` of the same split gives the same rows, in any process.
+    - Together the splits of `plan(None)` give every row of the source once.
+    - Both raise `SourceError` naming what cannot be read, and nothing else.
+    """
+
+    def plan(self, cursor: Cursor | None) -> tuple[list[Split], Cursor]:
+        """What is new since `cursor` (``None``: everything), and the cursor after it."""
+        ...
+
+    def read(self, split: Split) -> Iterator[RawBatch]:
+        """The rows of one split, in batches that fit in memory."""
+        ...
+
+
+def same_cursor(one: Cursor | None, other: Cursor | None) -> bool:
+    """Whether two cursors stand at the same place, however they were stored.
+
+    Example:
+        >>> same_cursor({"a": (1, 2)}, {"a": [1, 2]})
+        True
+    """
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)

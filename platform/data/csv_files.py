@@ -1,0 +1,174 @@
+"""CSV files: plain, gzip, or members of a zip archive; read as text, typed later."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+
+from ..core import SchemaMismatch, SourceError, urls
+from .connector import Cursor, RawBatch, Split
+from .file_cursor import FoundFile, find_files, unread
+
+# One block is the memory that reading takes, and the longest row that is accepted.
+BLOCK_BYTES = 8 * 1024 * 1024
+# Text usually shrinks to about a fifth in a gzip file; used only to group splits into tasks.
+_GZIP_RATIO = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Csv:
+    """CSV files with a header line.
+
+    Cells are read as text; the `Source` types them. Quoted cells may hold line ends. Lines with too few or too many
+    cells are handed on as broken, not dropped.
+
+    Attributes:
+        paths: One path or URL, or several; globs (``raw/*.csv``) are expanded at every ingest. Files that end in
+            ``.gz`` are decompressed, in a ``.zip`` every member that ends in ``.csv`` is read.
+        delimiter: One character.
+        encoding: Name of the files' text encoding.
+        member: In zip archives, read only members that match this glob.
+
+    Example:
+        >>> Csv("raw/*.csv").paths
+        ('raw/*.csv',)
+    """
+
+    paths: str | Sequence[str]
+    delimiter: str = ","
+    encoding: str = "utf8"
+    member: str | None = None
+
+    def __post_init__(self) -> None:
+        listed = (self.paths,) if isinstance(self.paths, str) else tuple(str(path) for path in self.paths)
+        object.__setattr__(self, "paths", listed)
+
+    def plan(self, cursor: Cursor | None) -> tuple[list[Split], Cursor]:
+        """New files since `cursor`, one split per file or zip member."""
+        new, after = unread(find_files(tuple(self.paths)), cursor)
+        return [split for file in new for split in self._splits(file)], after
+
+    def read(self, split: Split) -> Iterator[RawBatch]:
+        """Blocks of about 8 MiB of text, every column a string."""
+        broken: list[tuple[str, str]] = []
+        swallowed = False
+        with _reading(split.name), self._open(split) as stream:
+            counted = _QuoteCounter(stream)
+            reader = self._reader(counted, broken)
+            _check_header(reader.schema.names, split.name)
+            for batch in reader:
+                rows = pa.Table.from_batches([batch])
+                swallowed = _ends_in_open_cell(rows) if rows.num_rows else swallowed
+                yield RawBatch(rows, tuple(broken))
+                broken.clear()
+            if broken:
+                yield RawBatch(reader.schema.empty_table(), tuple(broken))
+            if counted.quotes % 2 and swallowed:
+                raise SourceError(
+                    f"file {split.name} has a quote that is never closed, so its last row swallowed the rest "
+                    "of the file: correct that line"
+                )
+
+    def _reader(self, stream: Any, broken: list[tuple[str, str]]) -> Any:
+        def keep(row: Any) -> str:
+            cells = f"{row.actual_columns} cells instead of {row.expected_columns}"
+            broken.append((f"line has {cells}", row.text))
+            return "skip"
+
+        return pa.csv.open_csv(
+            pa.PythonFile(stream, mode="r"),
+            read_options=pa.csv.ReadOptions(block_size=BLOCK_BYTES, encoding=self.encoding, use_threads=False),
+            parse_options=pa.csv.ParseOptions(
+                delimiter=self.delimiter, newlines_in_values=True, invalid_row_handler=keep
+            ),
+            convert_options=pa.csv.ConvertOptions(default_column_type=pa.string(), strings_can_be_null=False),
+        )
+
+    def _splits(self, file: FoundFile) -> list[Split]:
+        if not file.path.endswith(".zip"):
+            ratio = _GZIP_RATIO if file.path.endswith(".gz") else 1
+            return [Split(file.path, {"path": file.path}, file.size * ratio)]
+        with _reading(file.path), file.open() as handle, zipfile.ZipFile(handle) as archive:
+            members = [info for info in archive.infolist() if fnmatch(info.filename, self.member or "*.csv")]
+        if not members:
+            raise SourceError(f"archive {file.path} holds no member that matches {self.member or '*.csv'!r}")
+        return [
+            Split(f"{file.path}!{info.filename}", {"path": file.path, "member": info.filename}, info.file_size)
+            for info in members
+        ]
+
+    @contextmanager
+    def _open(self, split: Split) -> Iterator[Any]:
+        path, member = split.address["path"], split.address.get("member")
+        store, inner = urls.filesystem(path)
+        if member is None:
+            with store.open_input_stream(inner, compression="detect") as stream:
+                yield stream
+            return
+        with store.open_input_file(inner) as handle, zipfile.ZipFile(handle) as archive, archive.open(member) as part:
+            yield part
+
+
+class _QuoteCounter(io.RawIOBase):
+    """Passes bytes through and counts quotes: an odd number at the end means one was never closed."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.quotes = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        block: bytes = self._stream.read(size)
+        self.quotes += block.count(b'"')
+        return block
+
+
+def _check_header(names: list[str], file: str) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SchemaMismatch(f"file {file} has columns {twice} more than once in its header: rename them")
+    if "" in names:
+        raise SchemaMismatch(f"file {file} has a column without a name in its header {names}: name every column")
+
+
+def _ends_in_open_cell(rows: pa.Table) -> bool:
+    last = rows.slice(rows.num_rows - 1).to_pylist()[0]
+    return any("\n" in (cell or "") for cell in last.values())
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Every way in which a file can be unreadable, as one error that names it."""
+    try:
+        yield
+    except pa.ArrowInvalid as error:
+        raise SourceError(f"file {name} is not readable CSV: {_explain(str(error))}") from error
+    except LookupError as error:
+        raise SourceError(f"file {name} cannot be decoded: {error}. Name an encoding that Python knows") from error
+    except UnicodeDecodeError as error:
+        raise SourceError(f"file {name} is not {error.encoding}: {error.reason}. Declare its encoding") from error
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        if isinstance(error, SourceError):
+            raise
+        raise SourceError(f"file {name} cannot be read: {error}. It may be truncated; fetch it again") from error
+
+
+def _explain(message: str) -> str:
+    if "invalid UTF8" in message:
+        return f"{message}. Declare the file's encoding, such as Csv(..., encoding='latin1')"
+    if "straddling" in message:
+        return f"one row is longer than {BLOCK_BYTES // 1024 // 1024} MiB (a quote that is never closed?)"
+    if "Empty CSV" in message:
+        return "it has no header line"
+    return message

@@ -1,0 +1,59 @@
+"""Schema discovery: the narrowest type that every sampled text of a column fits."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .arrow_types import storable
+from .casting import cast_column, nullify
+
+# A code such as 00501 is text: as a number it would lose its zeros.
+_LEADING_ZERO = r"^[+-]?0[0-9]"
+
+
+def discover_schema(sample: pa.Table, null_values: tuple[str, ...]) -> pa.Schema:
+    """Propose a type per column of a sample.
+
+    Args:
+        sample: Text columns are tried as int64, float64, bool, date, timestamp, string, in this order; others keep
+            their type.
+        null_values: Texts that mean null.
+
+    Example:
+        >>> discover_schema(pa.table({"n": ["1", "NA"], "zip": ["00501", "1"], "day": ["2013-01-01", ""]}), ("", "NA"))
+        n: int64
+        zip: string
+        day: date32[day]
+    """
+    fields = []
+    for name in sample.column_names:
+        column = sample.column(name)
+        dtype = _discover(nullify(column, null_values)) if pa.types.is_string(column.type) else column.type
+        fields.append(pa.field(name, storable(dtype, name)))
+    return pa.schema(fields)
+
+
+def _discover(column: pa.ChunkedArray) -> pa.DataType:
+    values = pc.drop_null(column)
+    if len(values) == 0 or pc.any(pc.match_substring_regex(values, _LEADING_ZERO)).as_py():
+        return _time_type(values)
+    for dtype in (pa.int64(), pa.float64()):
+        if _fits(values, dtype):
+            return dtype
+    if pc.all(pc.match_substring_regex(values, r"^(?i:true|false)$")).as_py():
+        return pa.bool_()
+    return _time_type(values)
+
+
+def _time_type(values: pa.ChunkedArray) -> pa.DataType:
+    if len(values) == 0:
+        return pa.string()
+    if _fits(values, pa.date32()):
+        return pa.date32()
+    stamp = pa.timestamp("us", tz="UTC")
+    return stamp if _fits(values, stamp) else pa.string()
+
+
+def _fits(values: pa.ChunkedArray, dtype: pa.DataType) -> bool:
+    return cast_column(values, dtype)[1] is None

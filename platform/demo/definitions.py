@@ -1,0 +1,188 @@
+"""What the flight story declares: three sources, three feature views, calendar features, one feature set.
+
+The question: at its scheduled departure, will this flight arrive more than 15 minutes late? Only what is known by
+then may be used. The delay of the flight's own departure is not, and is no feature.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .. import data, features
+from .dataset import FlightFiles
+
+LATE_MINUTES = 15
+LOCAL_ZONE = "America/New_York"
+# Aircraft are known long before they fly; a constant time makes the table a slowly changing one.
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+INSTANT = pa.timestamp("us", tz="UTC")
+
+_FLIGHT_COLUMNS = {
+    **dict.fromkeys(("year", "month", "day", "sched_dep_time", "sched_arr_time", "flight", "hour", "minute"), "int64"),
+    **dict.fromkeys(("dep_time", "dep_delay", "arr_time", "arr_delay", "air_time", "distance"), "float64"),
+    **dict.fromkeys(("carrier", "tailnum", "origin", "dest"), "string"),
+    "time_hour": "timestamp",
+}
+_WEATHER_COLUMNS = {
+    "origin": "string",
+    **dict.fromkeys(("year", "month", "day", "hour"), "int64"),
+    **dict.fromkeys(
+        ("temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"),
+        "float64",
+    ),
+    "time_hour": "timestamp",
+}
+_PLANE_COLUMNS = {
+    **dict.fromkeys(("tailnum", "type", "manufacturer", "model", "engine"), "string"),
+    **dict.fromkeys(("year", "engines", "seats", "speed"), "float64"),
+}
+
+
+def _minutes(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    micros = pc.multiply(pc.cast(column, pa.float64()), 60e6)
+    return pc.cast(pc.cast(micros, pa.int64(), safe=False), pa.duration("us"))
+
+
+def prepare_flights(table: pa.Table) -> pa.Table:
+    """Add `flight_id`, the UTC moments `scheduled_at` and `departed_at`, and the label `late` (null when unknown)."""
+    hour = pc.cast(table["time_hour"], INSTANT)
+    scheduled = pc.add(hour, _minutes(table["minute"]))
+    day = pc.strftime(hour, format="%Y%m%d%H")
+    number = pc.cast(table["flight"], pa.string())
+    flight_id = pc.binary_join_element_wise(table["carrier"], number, table["origin"], day, "-")
+    return (
+        table.append_column("flight_id", flight_id)
+        .append_column("scheduled_at", scheduled)
+        .append_column("departed_at", pc.add(scheduled, _minutes(table["dep_delay"])))
+        .append_column("late", pc.cast(pc.greater(table["arr_delay"], LATE_MINUTES), pa.int64()))
+    )
+
+
+def prepare_weather(table: pa.Table) -> pa.Table:
+    """Add `observed_at`, the UTC moment of the observation."""
+    return table.append_column("observed_at", pc.cast(table["time_hour"], INSTANT))
+
+
+def prepare_planes(table: pa.Table) -> pa.Table:
+    """Add `registered_at`, a moment before the first flight."""
+    moment = pa.array([LONG_AGO] * table.num_rows, INSTANT)
+    return table.append_column("registered_at", moment)
+
+
+def calendar(table: pa.Table) -> pa.Table:
+    """Local calendar of the schedule: minute of the day and day of the week (0 = Monday).
+
+    Computed from the request itself, so the same function runs in training and in serving.
+
+    Args:
+        table: Has `scheduled_at` (timestamp, UTC).
+
+    Returns:
+        Columns `minute_of_day` and `weekday`, float64, as many rows.
+    """
+    local = pc.cast(table["scheduled_at"], pa.timestamp("us", tz=LOCAL_ZONE))
+    minute = pc.add(pc.multiply(pc.hour(local), 60), pc.minute(local))
+    return pa.table(
+        {
+            "minute_of_day": pc.cast(minute, pa.float64()),
+            "weekday": pc.cast(pc.day_of_week(local), pa.float64()),
+        }
+    )
+
+
+def departures_only(table: pa.Table) -> pa.Table:
+    """Flights that did depart: the others have no moment at which their delay became known."""
+    return table.filter(pc.is_valid(table["departed_at"]))
+
+
+def sources(files: FlightFiles) -> tuple[data.Source, data.Source, data.Source]:
+    """The three feeds, each with its own pipeline and expectations."""
+    flights = data.Source(
+        "flights",
+        data.Csv(str(files.flights)),
+        schema=_FLIGHT_COLUMNS,
+        key=("flight_id",),
+        event_time="scheduled_at",
+        transform=prepare_flights,
+        expectations=[
+            data.not_null("origin"),
+            data.between("distance", 50, 6000),
+            data.one_of("origin", ["EWR", "JFK", "LGA"]),
+            data.not_null("tailnum", on_fail="warn"),
+            data.unique("flight_id"),
+        ],
+    )
+    weather = data.Source(
+        "weather",
+        data.Csv(str(files.weather)),
+        schema=_WEATHER_COLUMNS,
+        key=("origin", "observed_at"),
+        event_time="observed_at",
+        transform=prepare_weather,
+        expectations=[
+            data.between("wind_speed", 0, 150),
+            data.between("humid", 0, 100),
+            data.not_null("temp", on_fail="warn"),
+            data.not_null("pressure", on_fail="warn"),
+        ],
+    )
+    planes = data.Source(
+        "planes",
+        data.Csv(str(files.planes)),
+        schema=_PLANE_COLUMNS,
+        key=("tailnum",),
+        transform=prepare_planes,
+        expectations=[
+            data.unique("tailnum"),
+            data.not_null("year", on_fail="warn"),
+            data.between("year", 1930, 2013),
+        ],
+    )
+    return flights, weather, planes
+
+
+WEATHER = features.FeatureView(
+    "weather",
+    features.Entity("airport", ("origin",)),
+    event_time="observed_at",
+    table="weather",
+    columns=("temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"),
+    ttl="3h",
+    description="The last weather observed at the origin",
+)
+CONGESTION = features.FeatureView(
+    "congestion",
+    features.Entity("airport", ("origin",)),
+    event_time="departed_at",
+    table="flights",
+    columns=(),
+    transform=departures_only,
+    window=(
+        features.Rolling("dep_delay", over="2h", agg="mean", name="delay_mean_2h"),
+        features.Rolling("dep_delay", over="2h", agg="share_above:15", name="late_share_2h"),
+        features.Rolling("dep_delay", over="2h", agg="count", name="departures_2h"),
+        features.Rolling("dep_delay", over="30m", agg="mean", name="delay_mean_30m"),
+    ),
+    ttl="3h",
+    description="How late the departures of the origin were in the hours before",
+)
+AIRCRAFT = features.FeatureView(
+    "aircraft",
+    features.Entity("aircraft", ("tailnum",)),
+    event_time="registered_at",
+    table="planes",
+    columns=("year", "seats"),
+    description="Year of manufacture and seats of the aircraft",
+)
+CALENDAR = features.OnDemand(
+    "calendar", inputs=("scheduled_at",), function=calendar, outputs=("minute_of_day", "weekday")
+)
+LATE_ARRIVAL = features.FeatureSet(
+    "late-arrival",
+    features=(WEATHER, CONGESTION, AIRCRAFT, CALENDAR),
+    passthrough=("carrier", "origin", "dest", "distance"),
+)
+VIEWS = (WEATHER, CONGESTION, AIRCRAFT)

@@ -1,0 +1,94 @@
+"""What a person sees while the story runs: a line per stage, a bar per month, then the closing table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from .result import DemoResult
+
+
+class Display(Protocol):
+    """Where progress goes."""
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Callable[[str], None]]:
+        """A stage of the story; the function given tells what came of it."""
+        ...
+
+    @contextmanager
+    def month(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A month's replay of `total` flights; the function given counts them."""
+        ...
+
+    def result(self, result: DemoResult) -> None:
+        """The end."""
+        ...
+
+
+class LiveDisplay:
+    """Progress on a terminal, or plain lines when the output is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._start = time.perf_counter()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Callable[[str], None]]:
+        """Show a spinner, then a line with the outcome and the seconds it took."""
+        outcome: list[str] = []
+        started = time.perf_counter()
+        with self._console.status(f"{name} ..."):
+            yield outcome.append
+        took = time.perf_counter() - started
+        text = "; ".join(outcome)
+        self._console.print(f"[bold]{name:<12}[/bold] {took:6.1f} s  ", end="")
+        self._console.print(text, markup=False, highlight=False)
+
+    @contextmanager
+    def month(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Show a progress bar that counts flights."""
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=self._console, transient=True) as bar:
+            task = bar.add_task(f"replay {name}", total=total)
+            yield lambda rows: bar.advance(task, rows)
+
+    def result(self, result: DemoResult) -> None:
+        """The closing table."""
+        self._console.print()
+        self._console.print(result)
+
+
+class Silent:
+    """No progress at all: for `--json` and tests."""
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Callable[[str], None]]:
+        """Ignore the outcome."""
+        yield lambda text: None
+
+    @contextmanager
+    def month(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Ignore the count."""
+        yield lambda rows: None
+
+    def result(self, result: DemoResult) -> None:
+        """Print nothing."""

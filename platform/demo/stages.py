@@ -1,0 +1,161 @@
+"""The stages of the flight story up to the endpoint, each idempotent: what is already there is found, not redone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+
+from .. import data, features, registry, train, tune
+from ..core import NotFound, Workspace
+from ..registry import ModelVersion, TableVersion
+from .dataset import flight_files
+from .definitions import LATE_ARRIVAL, VIEWS, sources
+from .options import CHAMPION, ENDPOINT, Options, month_start
+
+SPACE = {
+    "max_depth": tune.integer(4, 8),
+    "learning_rate": tune.real(0.05, 0.3, log=True),
+    "min_child_weight": tune.real(1.0, 20.0, log=True),
+    "subsample": tune.real(0.6, 1.0),
+    "colsample_bytree": tune.real(0.5, 1.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What the three pipelines brought in.
+
+    Attributes:
+        versions: Table versions, in the order flights, weather, planes.
+        quarantined: Rows set aside, per table.
+        caught: What each expectation caught, in words.
+    """
+
+    versions: tuple[TableVersion, ...]
+    quarantined: dict[str, int]
+    caught: tuple[str, ...]
+
+
+def ingest_sources(ws: Workspace) -> Ingested:
+    """Run the three ingestion pipelines side by side."""
+    versions = tuple(data.ingest_all(ws, list(sources(flight_files()))))
+    quarantined, caught = {}, []
+    for version in versions:
+        name = version.ref.name
+        quarantined[name] = _rows(ws, f"quarantine.{name}")
+        for rule, figures in version.metrics.get("expectations", {}).items():
+            if figures["failed"]:
+                caught.append(f"{name}: {figures['failed']:,} of {figures['checked']:,} rows fail {rule}")
+    return Ingested(versions, quarantined, tuple(caught))
+
+
+def _rows(ws: Workspace, ref: str) -> int:
+    return data.table(ws, ref, columns=["reason"]).num_rows if data.exists(ws, ref) else 0
+
+
+def build_views(ws: Workspace) -> dict[str, TableVersion]:
+    """Compute the feature views from the newest tables; a view that is up to date is kept."""
+    return {view.name: features.build_view(ws, view) for view in VIEWS}
+
+
+def training_set_before(ws: Workspace, end: datetime) -> features.TrainingSet:
+    """The training set of all flights scheduled before `end` whose outcome is known."""
+    labels = data.sql(
+        ws,
+        "select flight_id, scheduled_at, carrier, origin, dest, distance, tailnum, late from flights "
+        f"where late is not null and scheduled_at < timestamp '{end:%Y-%m-%d %H:%M:%S}' "
+        "order by scheduled_at, flight_id",
+    )
+    flights = registry.table_version(ws, "flights")
+    written = data.write(
+        ws,
+        f"labels.late-arrival-{end:%Y%m%d}",
+        labels,
+        mode="overwrite",
+        app=(f"labels:{end:%Y%m%d}:{flights.version}", 0),
+        inputs=[flights.node],
+        operation="labels",
+    )
+    return features.training_set(
+        ws,
+        f"late-arrival-{end:%Y%m%d}",
+        labels=f"{written.name}@{written.version}",
+        label="late",
+        event_time="scheduled_at",
+        feature_set=LATE_ARRIVAL,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FirstModel:
+    """The first champion.
+
+    Attributes:
+        version: The registered version.
+        trials: Trials of the study that found it.
+        auc: Its AUC on the newest fifth of January to June.
+        rows: Rows of its training set.
+        params: Its hyper-parameters.
+    """
+
+    version: ModelVersion
+    trials: int
+    auc: float
+    rows: int
+    params: dict[str, float]
+
+
+def first_model(ws: Workspace, options: Options) -> FirstModel:
+    """Search, fit and register `flight-delay@champion` on January to June, unless it is there."""
+    try:
+        registry.model_version(ws, CHAMPION)
+        first = registry.model_version(ws, f"{ENDPOINT}@1")
+    except NotFound:
+        first = _search(ws, options)
+    run = registry.run(ws, first.run_id or "")
+    trials = registry.trials(ws, run.parent) if run.parent else []
+    return FirstModel(first, len(trials), run.metrics["auc"], int(run.metrics["rows"]), best_params(ws, first))
+
+
+def _search(ws: Workspace, options: Options) -> ModelVersion:
+    training = training_set_before(ws, month_start(7))
+    spec = train.Spec(train.XGBoost(rounds=options.rounds), training, name="flight-delay")
+    study = tune.search(ws, spec, SPACE, metric="auc", trials=options.study_trials)
+    return registry.register(ws, study.best_run, name=ENDPOINT, alias="champion")
+
+
+def best_params(ws: Workspace, version: ModelVersion) -> dict[str, float]:
+    """The tuned hyper-parameters of a version, to be used again when it is retrained."""
+    params = registry.run(ws, version.run_id or "").params
+    tuned = params.get("trainer", params)
+    tuned = tuned.get("params", tuned)
+    return {name: tuned[name] for name in SPACE if name in tuned}
+
+
+@dataclass(frozen=True, slots=True)
+class Retrain:
+    """Builds the Spec of a challenger: same features, same hyper-parameters, all data before the cut-off.
+
+    A frozen value with a method instead of a closure, so that a policy can be pickled.
+    """
+
+    params: tuple[tuple[str, float], ...]
+    rounds: int
+
+    def __call__(self, ws: Workspace, cutoff: datetime) -> train.Spec:
+        """The Spec for data before `cutoff`."""
+        training = training_set_before(ws, cutoff)
+        trainer = train.XGBoost(rounds=self.rounds, **dict(self.params))
+        return train.Spec(trainer, training, name="flight-delay", validation=0.1)
+
+
+def flights_between(ws: Workspace, start: datetime, end: datetime) -> pa.Table:
+    """The flights scheduled in a window, with what a request tells and the outcome."""
+    return data.sql(
+        ws,
+        "select flight_id, scheduled_at, carrier, origin, dest, distance, tailnum, late from flights "
+        f"where scheduled_at >= timestamp '{start:%Y-%m-%d %H:%M:%S}' "
+        f"and scheduled_at < timestamp '{end:%Y-%m-%d %H:%M:%S}' order by scheduled_at, flight_id",
+    )

@@ -1,0 +1,298 @@
+"""Online store on LMDB: one memory-mapped file, shared by all processes of a node.
+
+Durability. Writes go to the page cache without fsync, so a commit takes microseconds and every process sees it at
+once. When a *process* dies, even by SIGKILL, nothing committed is lost: the pages belong to the kernel. When the
+*machine* dies, what was written since the last sync (every few seconds while writing, and on close) may be lost, and
+a file system that reorders writes may leave the file damaged. Both are repaired by materialising again, because the
+store is derived: every value comes from a Delta table, and writing a value twice changes nothing. Damaged files raise
+`StorageError` that says so.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import lmdb
+
+from ..core import StorageError
+from .codec import RANK_BYTES
+
+INITIAL_MAP = 64 * 1024**2
+SYNC_SECONDS = 5.0
+MAX_READERS = 1024
+_Result = TypeVar("_Result")
+
+
+class _Environment:
+    """The one LMDB environment of a folder in this process, and the gate that resizing its map needs.
+
+    LMDB invalidates open transactions when the map is resized (py-lmdb 3.0 does not stop it), so transactions
+    enter the gate and a resize waits until none is inside.
+    """
+
+    def __init__(self, path: str, map_size: int) -> None:
+        self.path = path
+        self.process = os.getpid()
+        self.dirty = False
+        self.synced = time.monotonic()
+        self._inside = 0
+        self._gate = threading.Condition(threading.Lock())
+        self._writer = threading.Lock()
+        self._handle: lmdb.Environment | None = _open(path, map_size)
+
+    @contextmanager
+    def transaction(self) -> Iterator[lmdb.Transaction]:
+        """A read transaction; adopts the map when another process has grown it."""
+        while True:
+            handle = self._enter()
+            try:
+                with _translated(self.path):
+                    try:
+                        reading = handle.begin(buffers=False)
+                    except lmdb.MapResizedError:
+                        reading = None
+                    if reading is not None:
+                        with reading:
+                            yield reading
+                        return
+            finally:
+                self._leave()
+            self._resize(0)
+
+    def write(self, work: Callable[[lmdb.Transaction], _Result]) -> _Result:
+        """Run `work` in one write transaction; repeated from the start after the map was grown."""
+        with self._writer:
+            while True:
+                handle = self._enter()
+                grow = 0
+                try:
+                    with _translated(self.path), handle.begin(write=True) as writing:
+                        return work(writing)
+                except lmdb.MapFullError:
+                    grow = int(handle.info()["map_size"]) * 2
+                except lmdb.MapResizedError:
+                    grow = 0
+                finally:
+                    self._leave()
+                self._resize(grow)
+
+    def sync(self) -> None:
+        """Flush to disk what was written."""
+        self.dirty, self.synced = False, time.monotonic()
+        handle = self._enter()
+        try:
+            with _translated(self.path):
+                handle.sync(True)
+        finally:
+            self._leave()
+
+    def close(self) -> None:
+        """Sync and close; called when the last handle of this process is closed."""
+        if self._handle is None:
+            return
+        if self.process == os.getpid():  # after a fork the environment is the parent's: hands off
+            if self.dirty:
+                self.sync()
+            with self._gate:
+                self._gate.wait_for(lambda: self._inside == 0)
+                self._handle.close()
+        self._handle = None
+
+    def _enter(self) -> lmdb.Environment:
+        with self._gate:
+            if self._handle is None or self.process != os.getpid():
+                raise StorageError(f"online store {self.path} is closed in this process: open it again (open_online)")
+            self._inside += 1
+            return self._handle
+
+    def _leave(self) -> None:
+        with self._gate:
+            self._inside -= 1
+            if self._inside == 0:
+                self._gate.notify_all()
+
+    def _resize(self, size: int) -> None:
+        with self._gate:
+            self._gate.wait_for(lambda: self._inside == 0)
+            if self._handle is not None:
+                with _translated(self.path):
+                    self._handle.set_mapsize(size)
+
+
+class LmdbStore:
+    """`OnlineStore` on LMDB. See the module for durability.
+
+    Args:
+        path: Folder, created when missing.
+        map_size: First size of the memory map in bytes; it doubles whenever it is full.
+        sync_seconds: While writing, flush to disk at most this often.
+
+    Raises:
+        StorageError: The folder cannot be written, or its files are damaged.
+
+    Example:
+        >>> import tempfile
+        >>> store = LmdbStore(tempfile.mkdtemp())
+        >>> store.put([(b"k", bytes(16))]), store.count(), store.drop(b"k")
+        (1, 1, 1)
+        >>> store.close()
+    """
+
+    def __init__(self, path: str, map_size: int = INITIAL_MAP, sync_seconds: float = SYNC_SECONDS) -> None:
+        self._path = str(Path(path).absolute())
+        self._options = (map_size, sync_seconds)
+        self._environment: _Environment | None = _SHARED.borrow(self._path, map_size)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (LmdbStore, (self._path, *self._options))
+
+    def put(self, items: Iterable[tuple[bytes, bytes]]) -> int:
+        """See `OnlineStore.put`."""
+        environment = self._open()
+        pairs = list(items)
+
+        def write(transaction: lmdb.Transaction) -> int:
+            written = 0
+            for key, value in pairs:
+                stored = transaction.get(key)
+                if stored is None or stored[:RANK_BYTES] <= value[:RANK_BYTES]:
+                    transaction.put(key, value)
+                    written += 1
+            return written
+
+        written = environment.write(write)
+        environment.dirty = True
+        if time.monotonic() - environment.synced > self._options[1]:
+            environment.sync()
+        return written
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """See `OnlineStore.get_many`."""
+        with self._open().transaction() as transaction:
+            get = transaction.get
+            return [get(key) for key in keys]
+
+    def drop(self, prefix: bytes) -> int:
+        """See `OnlineStore.drop`."""
+
+        def remove(transaction: lmdb.Transaction) -> int:
+            keys = list(_keys(transaction, prefix))
+            for key in keys:
+                transaction.delete(key)
+            return len(keys)
+
+        environment = self._open()
+        removed = environment.write(remove)
+        environment.dirty = True
+        return removed
+
+    def count(self, prefix: bytes = b"") -> int:
+        """See `OnlineStore.count`."""
+        with self._open().transaction() as transaction:
+            return sum(1 for _ in _keys(transaction, prefix))
+
+    def sync(self) -> None:
+        """See `OnlineStore.sync`."""
+        self._open().sync()
+
+    def close(self) -> None:
+        """See `OnlineStore.close`."""
+        environment, self._environment = self._environment, None
+        if environment is not None:
+            _SHARED.give_back(environment)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self) -> _Environment:
+        if self._environment is None:
+            raise StorageError(f"online store {self._path} is closed: open it again (open_online)")
+        return self._environment
+
+
+class _Shared:
+    """Environments by folder, with the number of handles that use each.
+
+    The only process-wide state of this layer. LMDB's locks belong to the process, so it forbids to open one file
+    twice; handles of the same folder therefore have to find each other.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users: dict[tuple[int, str], int] = {}
+        self._open: weakref.WeakValueDictionary[tuple[int, str], _Environment] = weakref.WeakValueDictionary()
+
+    def borrow(self, path: str, map_size: int) -> _Environment:
+        key = (os.getpid(), os.path.realpath(path))
+        with self._lock:
+            environment = self._open.get(key)
+            if environment is None:
+                environment = _Environment(key[1], map_size)
+                self._open[key] = environment
+                self._users[key] = 0
+            self._users[key] += 1
+            return environment
+
+    def give_back(self, environment: _Environment) -> None:
+        key = (environment.process, environment.path)
+        with self._lock:
+            self._users[key] -= 1
+            if self._users[key] == 0:
+                del self._users[key], self._open[key]
+                environment.close()
+
+
+_SHARED = _Shared()
+
+
+def _open(path: str, map_size: int) -> lmdb.Environment:
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"online store {path} cannot be created: {error.strerror}. Name a writable folder") from error
+    with _translated(path):
+        # A map smaller than the file is raised to the file's size by LMDB. No readahead: look-ups are random.
+        handle = lmdb.open(
+            path, map_size=map_size, sync=False, metasync=False, readahead=False, max_readers=MAX_READERS,
+            max_spare_txns=16,
+        )
+        handle.reader_check()
+    return handle
+
+
+def _keys(transaction: lmdb.Transaction, prefix: bytes) -> Iterator[bytes]:
+    cursor = transaction.cursor()
+    if cursor.set_range(prefix):
+        for key in cursor.iternext(values=False):
+            if not key.startswith(prefix):
+                return
+            yield bytes(key)
+
+
+@contextmanager
+def _translated(path: str) -> Iterator[None]:
+    """LMDB's errors as ours; those that this module handles itself pass."""
+    try:
+        yield
+    except (lmdb.MapFullError, lmdb.MapResizedError):
+        raise
+    except (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError) as error:
+        raise StorageError(
+            f"online store {path} is damaged or not an LMDB of this version ({error}): remove the folder and "
+            "materialise the views again; all of its content comes from the Delta tables"
+        ) from error
+    except lmdb.Error as error:
+        raise StorageError(f"online store {path}: {error}. Check the disk (space, permissions), then try again") from error

@@ -1,0 +1,142 @@
+"""The point-in-time join on Ray, for labels and values larger than memory.
+
+Rows are split by a hash of their keys with one task per block, and joined with one task per partition; each labels
+block then collects its rows' answers. Every task holds one block or one partition, and only the features travel back,
+so memory stays bounded by the number of partitions whatever the size of the tables; Ray's object store spills to
+disk what does not fit. The driver sees references and row counts only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from ..core import ConfigError, Workspace, ensure_ray
+from .as_of import check_join, join_as_of, normalised_keys
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+PARTITION_BYTES = 64 * 1024**2
+_BLOCK = "__block__"
+_PLACE = "__place__"
+
+
+def join_as_of_dataset(
+    ws: Workspace,
+    labels: Dataset,
+    values: Dataset,
+    *,
+    keys: str | Sequence[str],
+    label_time: str,
+    event_time: str,
+    columns: Sequence[str],
+    ttl: str | timedelta | None = None,
+    created_time: str | None = None,
+    partitions: int | None = None,
+) -> Dataset:
+    """`join_as_of` on Ray: same arguments, same answer, same rows in the same order, in bounded memory.
+
+    Args:
+        ws: Workspace; its Ray session is joined or started.
+        labels: Ray Dataset of labels; blocks keep their order.
+        values: Ray Dataset of values.
+        keys: See `join_as_of`; likewise label_time, event_time, columns, ttl and created_time.
+        partitions: Number of key partitions; by default one per 64 MiB of input. One entity's rows are never split.
+
+    Returns:
+        Ray Dataset: `labels` with `columns` appended, block by block.
+
+    Raises:
+        SchemaMismatch: See `join_as_of`.
+
+    Example:
+        >>> join_as_of_dataset(ws, labels, values, keys="origin", label_time="t",  # doctest: +SKIP
+        ...                    event_time="observed_at", columns=["temp"], ttl="3h")
+    """
+    import ray
+
+    ensure_ray(ws)
+    keys = [keys] if isinstance(keys, str) else list(keys)
+    names: dict[str, Any] = {"label_time": label_time, "event_time": event_time, "created_time": created_time}
+    names |= {"keys": keys, "columns": list(columns)}
+    labels, values = labels.materialize(), values.materialize()
+    check_join(_schema(labels), _schema(values), **names)
+    count = partitions if partitions is not None else _partitions(labels, values)
+    if count < 1:
+        raise ConfigError(f"partitions {count} is not valid: use 1 or more")
+    times = [event_time] if created_time is None else [event_time, created_time]
+    left = _split(labels.to_arrow_refs(), count, keys, [*keys, label_time])
+    right = _split(values.to_arrow_refs(), count, keys, list(dict.fromkeys([*keys, *times, *columns])))
+    blocks = len(left)
+    join = ray.remote(num_returns=max(blocks, 1))(_join_partition)
+    joined = []
+    for part in range(count if blocks else 0):
+        made = join.remote(names, ttl, blocks, len(left), *[b[part] for b in left], *[b[part] for b in right])
+        joined.append(made if isinstance(made, list) else [made])
+    attach = ray.remote(_attach)
+    refs = [attach.remote(block, *[parts[i] for parts in joined]) for i, block in enumerate(labels.to_arrow_refs())]
+    if not refs:
+        return ray.data.from_arrow(join_as_of(_schema(labels).empty_table(), _schema(values).empty_table(), ttl=ttl, **names))
+    return ray.data.from_arrow_refs(refs)
+
+
+def _schema(dataset: Dataset) -> pa.Schema:
+    schema = dataset.schema()
+    base = None if schema is None else schema.base_schema
+    if not isinstance(base, pa.Schema):
+        raise ConfigError("a dataset to join must have at least one row and Arrow blocks; give it as a pyarrow.Table instead")
+    return base
+
+
+def _partitions(*datasets: Dataset) -> int:
+    size = sum(dataset.size_bytes() or 0 for dataset in datasets)
+    return max(1, -(-size // PARTITION_BYTES))
+
+
+def _split(blocks: Sequence[Any], count: int, keys: Sequence[str], columns: Sequence[str]) -> list[list[Any]]:
+    import ray
+
+    split = ray.remote(num_returns=count)(_split_block)
+    made = [split.remote(block, index, count, keys, columns) for index, block in enumerate(blocks)]
+    return [refs if isinstance(refs, list) else [refs] for refs in made]
+
+
+def _split_block(block: pa.Table, index: int, count: int, keys: Sequence[str], columns: Sequence[str]) -> Any:
+    """Rows of a block by partition, with the block's number and each row's place in it."""
+    table = block.select(list(columns))
+    table = table.append_column(_BLOCK, pa.array(np.full(table.num_rows, index, dtype=np.int64)))
+    table = table.append_column(_PLACE, pa.array(np.arange(table.num_rows, dtype=np.int64)))
+    hashes = normalised_keys(table, keys).hash_rows(seed=0).to_numpy() % np.uint64(count)
+    order = np.argsort(hashes, kind="stable")
+    bounds = np.searchsorted(hashes[order], np.arange(count + 1, dtype=np.uint64))
+    # take() copies: a slice would carry the whole block into the object store with each part
+    parts = [table.take(pa.array(order[bounds[i] : bounds[i + 1]])) for i in range(count)]
+    return parts if count > 1 else parts[0]
+
+
+def _join_partition(names: dict[str, Any], ttl: Any, blocks: int, labels: int, *parts: pa.Table) -> Any:
+    """Join one partition; the answers (places and features), one table per labels block."""
+    left = pa.concat_tables(parts[:labels])
+    right = pa.concat_tables(parts[labels:]) if parts[labels:] else None
+    assert right is not None  # a dataset without blocks has no schema and was refused
+    joined = join_as_of(left, right.drop([_BLOCK, _PLACE]), ttl=ttl, **names)
+    answer = joined.select([_PLACE, *names["columns"]])
+    bounds = np.searchsorted(left[_BLOCK].to_numpy(), np.arange(blocks + 1))  # parts came in block order
+    tables = [pa.concat_tables([answer.slice(bounds[i], bounds[i + 1] - bounds[i])]) for i in range(blocks)]
+    return tables if blocks > 1 else tables[0]
+
+
+def _attach(block: pa.Table, *answers: pa.Table) -> pa.Table:
+    """A labels block with its answers, in its own order."""
+    merged = pa.concat_tables(answers)
+    place = np.empty(block.num_rows, dtype=np.int64)
+    place[merged[_PLACE].to_numpy()] = np.arange(block.num_rows)
+    for name in merged.column_names:
+        if name != _PLACE:
+            block = block.append_column(name, merged[name].take(pa.array(place)))
+    return block

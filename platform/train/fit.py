@@ -1,0 +1,176 @@
+"""Fit a Spec through Ray Train, and record everything about it."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ..core import Workspace
+from ..registry import Run, finish_run, log_metrics, put_folder, start_run
+from .compute import Resources, resolve
+from .environment import environment
+from .evaluate import evaluate
+from .folder import Description, write_info, write_recipe, write_reference
+from .job import Job
+from .launch import launch
+from .model import LoadedModel, load_model
+from .plan import Plan, labels_of, make_plan
+from .recorded import closing
+from .spec import Spec
+from .torch_options import module_options
+from .trainers import XGBoost
+
+REFERENCE_ROWS = 20_000
+_HISTORY_POINTS = 25
+
+
+def fit(ws: Workspace, spec: Spec, *, parent: str | None = None) -> Run:
+    """Train `spec` on the cluster.
+
+    The rows of the pinned training set before the validation rows are fitted; the stored model is then loaded
+    again and evaluated on the validation rows, so that the recorded metrics are those of the artifact itself.
+
+    Args:
+        ws: The workspace.
+        spec: What to fit.
+        parent: Id of the run that this one belongs to (a study).
+
+    Returns:
+        The finished run: parameters, metrics (``auc``, ``logloss``, ``accuracy``, ``brier`` or ``rmse``, ``mae``,
+        ``r2``; ``rows``, ``rows_validation``, and seconds of each phase), environment in its tags, and the model
+        folder as its artifact.
+
+    Raises:
+        ComputeUnavailable: The cluster cannot hold the workers (at once, before anything is recorded).
+        DataError, SchemaMismatch, ConfigError: The training set or the Spec cannot be used; see `make_plan`.
+        TrainingFailed: A worker failed. The run is recorded as failed, without an artifact.
+
+    Example:
+        >>> run = fit(ws, train.Spec(train.XGBoost(), training))  # doctest: +SKIP
+        >>> run.metrics["auc"]  # doctest: +SKIP
+        0.74
+    """
+    started = time.perf_counter()
+    resources = resolve(ws, spec.compute)
+    plan = make_plan(ws, spec)
+    run = _start(ws, spec, plan, resources, parent)
+    planned = time.perf_counter()
+    with closing(ws, run), tempfile.TemporaryDirectory(prefix="raylake-fit-") as name:
+        folder = Path(name) / "model"
+        job = _job(ws, spec, plan, resources)
+        report = launch(ws, job, resources, run.id, folder)
+        trained = time.perf_counter()
+        metrics = _complete(folder, spec, plan, run.id)
+        _log_history(ws, run.id, report.get("history", {}))
+        artifact = put_folder(ws, folder)
+        seconds = {
+            "plan_seconds": planned - started,
+            "ray_train_seconds": trained - planned,
+            "load_seconds": report["load_seconds"],
+            "train_seconds": report["train_seconds"],
+            "finish_seconds": time.perf_counter() - trained,
+            "seconds": time.perf_counter() - started,
+        }
+        metrics = {**metrics, "rounds": float(report["rounds"]), **seconds}
+        return finish_run(ws, run.id, metrics=metrics, artifact=artifact)
+
+
+def _start(ws: Workspace, spec: Spec, plan: Plan, resources: Resources, parent: str | None) -> Run:
+    tags = {
+        "environment": environment(),
+        "resources": {"workers": resources.workers, **resources.bundle},
+        "task": plan.task,
+        "validation_start": None if plan.split.start is None else plan.split.start.isoformat(),
+    }
+    inputs = [spec.training.version.node]
+    return start_run(ws, "train", spec.run_name, params=spec.to_dict(), tags=tags, inputs=inputs, parent=parent)
+
+
+def _job(ws: Workspace, spec: Spec, plan: Plan, resources: Resources) -> Job:
+    return Job(
+        ws=ws,
+        table=plan.table,
+        columns=plan.columns,
+        label=plan.label,
+        event_time=plan.event_time,
+        task=plan.task,
+        split=plan.split,
+        recipe="" if plan.recipe is None else plan.recipe.to_json(),
+        matrix_columns=plan.matrix_columns,
+        trainer=spec.trainer,
+        seed=spec.seed,
+        workers=resources.workers,
+        threads=resources.cpus,
+        gpu=resources.gpus > 0,
+    )
+
+
+def _complete(folder: Path, spec: Spec, plan: Plan, run: str) -> dict[str, float]:
+    """Turn the framework's file in `folder` into a model folder; returns the metrics of the model as stored."""
+    write_recipe(folder, plan.recipe)
+    sample = reference_rows(plan, spec.seed)
+    write_reference(folder, sample)
+    about = describe(spec, plan, run)
+    write_info(folder, about)
+    model = load_model(folder, threads=spec.compute.cpus)
+    metrics = measure(model, plan)
+    scores = model.predict(sample)
+    write_reference(folder, sample.append_column("score", pa.array(scores)))
+    write_info(folder, about.measured(metrics))
+    return metrics
+
+
+def describe(spec: Spec, plan: Plan, run: str) -> Description:
+    """What `model.json` says about the model of `spec`."""
+    boosted = isinstance(spec.trainer, XGBoost)
+    features = spec.training.feature_set
+    torch: dict[str, Any] = {}
+    if not isinstance(spec.trainer, XGBoost):
+        options = module_options(spec.trainer, len(plan.matrix_columns), plan.task)
+        torch = {"module": spec.trainer.module, "options": options}
+    return Description(
+        flavour="xgboost" if boosted else "torch",
+        signature=plan.signature,
+        matrix_columns=plan.matrix_columns,
+        run=run,
+        trainer=spec.trainer.to_dict(),
+        training=plan.table,
+        feature_set=None if features is None else features.to_dict(),
+        torch=torch,
+    )
+
+
+def measure(model: LoadedModel, plan: Plan) -> dict[str, float]:
+    """Metrics of `model` on the plan's validation rows, or, without any, on its training rows as ``train_*``."""
+    rows, prefix = (plan.valid, "") if plan.split.start is not None else (plan.train, "train_")
+    found = evaluate(model.predict(rows), labels_of(rows.column(plan.label)), task=plan.task)
+    counts = {"rows": float(plan.train.num_rows), "rows_validation": float(plan.valid.num_rows)}
+    return {**{f"{prefix}{name}": value for name, value in _finite(found).items() if name != "n"}, **counts}
+
+
+def reference_rows(plan: Plan, seed: int) -> pa.Table:
+    """At most 20,000 rows of the training set, chosen by `seed`, in their order; input columns only."""
+    rows = pa.concat_tables([plan.train, plan.valid]).select(list(plan.columns))
+    if rows.num_rows <= REFERENCE_ROWS:
+        return rows
+    chosen = np.random.default_rng(seed).choice(rows.num_rows, REFERENCE_ROWS, replace=False)
+    return rows.take(pa.array(np.sort(chosen)))
+
+
+def _finite(found: Mapping[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in found.items() if not isinstance(value, str) and math.isfinite(value)}
+
+
+def _log_history(ws: Workspace, run: str, history: Mapping[str, list[float]]) -> None:
+    """Log evenly chosen rounds, the last included: a curve needs no thousand points."""
+    length = max((len(values) for values in history.values()), default=0)
+    for step in sorted({round(point) for point in np.linspace(0, length - 1, min(length, _HISTORY_POINTS))}):
+        values = {name: values[step] for name, values in history.items() if step < len(values)}
+        log_metrics(ws, run, values, step=step + 1)

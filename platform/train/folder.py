@@ -1,0 +1,83 @@
+"""Writes a model folder: what `load_model` reads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..data import FittedRecipe
+from .environment import versions
+from .model import FORMAT, INFO_FILE, RECIPE_FILE, REFERENCE_FILE
+from .signature import Signature
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What ``model.json`` says beside the files' hashes.
+
+    Attributes:
+        flavour: ``xgboost`` or ``torch``.
+        signature: Input columns before the recipe, label, task.
+        matrix_columns: Columns after the recipe, in order.
+        run: Id of the training run.
+        trainer: The trainer's `to_dict()`.
+        training: The pinned training table.
+        feature_set: The feature set's `to_dict()`, or ``None``.
+        torch: For the torch flavour, ``{"module", "options"}``.
+        metrics: Validation metrics.
+    """
+
+    flavour: str
+    signature: Signature
+    matrix_columns: tuple[str, ...]
+    run: str
+    trainer: dict[str, Any]
+    training: str
+    feature_set: dict[str, Any] | None = None
+    torch: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    def measured(self, metrics: dict[str, float]) -> Description:
+        """A copy with metrics."""
+        return replace(self, metrics=metrics)
+
+
+def write_recipe(folder: Path, recipe: FittedRecipe | None) -> None:
+    """Store the recipe, if there is one."""
+    if recipe is not None:
+        (folder / RECIPE_FILE).write_text(recipe.to_json())
+
+
+def write_reference(folder: Path, rows: pa.Table) -> None:
+    """Store the sample for drift reports."""
+    pq.write_table(rows, folder / REFERENCE_FILE, compression="zstd")
+
+
+def write_info(folder: Path, about: Description) -> None:
+    """Write ``model.json`` with the hash of every other file in `folder`."""
+    info = {
+        "format": FORMAT,
+        "flavour": about.flavour,
+        "signature": about.signature.to_dict(),
+        "matrix_columns": list(about.matrix_columns),
+        "run": about.run,
+        "trainer": about.trainer,
+        "training": about.training,
+        "feature_set": about.feature_set,
+        "torch": about.torch,
+        "metrics": about.metrics,
+        "libraries": versions(),
+        "files": {path.name: _facts(path) for path in sorted(folder.iterdir()) if path.name != INFO_FILE},
+    }
+    (folder / INFO_FILE).write_text(json.dumps(info, indent=1, sort_keys=True))
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    content = path.read_bytes()
+    return {"sha256": sha256(content).hexdigest(), "size": len(content)}

@@ -1,0 +1,115 @@
+"""What a training worker is given, and how it gets its rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ..core import DataError, Workspace
+from ..data import FittedRecipe
+from ..data import table as read_table
+from .plan import Split, labels_of, prepare
+from .trainers import Trainer
+
+if TYPE_CHECKING:
+    import ray.data
+
+TRAIN, VALID = "train", "valid"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One fit, as every worker sees it. Picklable.
+
+    Attributes:
+        ws: The workspace.
+        table: Pinned training table.
+        columns: Input columns before the recipe.
+        label: Label column.
+        event_time: Column that the split is made by.
+        task: ``binary`` or ``regression``.
+        split: Training and validation rows.
+        recipe: The fitted recipe as JSON, or ``""``.
+        matrix_columns: Columns after the recipe.
+        trainer: What to fit.
+        seed: Seed of everything random.
+        workers: Number of workers; one reads the table itself, more get shards through Ray Data.
+        threads: Threads of each worker.
+        gpu: Whether each worker has a GPU.
+    """
+
+    ws: Workspace
+    table: str
+    columns: tuple[str, ...]
+    label: str
+    event_time: str
+    task: str
+    split: Split
+    recipe: str
+    matrix_columns: tuple[str, ...]
+    trainer: Trainer
+    seed: int
+    workers: int
+    threads: int
+    gpu: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Inputs float32 (n, columns) and labels float32 (n,) of one worker."""
+
+    inputs: NDArray[np.float32]
+    labels: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def datasets(job: Job) -> dict[str, ray.data.Dataset]:
+    """The training and validation rows as pinned Ray Datasets, to be split over the workers; none for one worker."""
+    if job.workers == 1:
+        return {}
+    from ..data import read
+
+    columns = list(dict.fromkeys((*job.columns, job.label, job.event_time)))
+    found = {TRAIN: read(job.ws, job.table, columns=columns, filter=job.split.training(job.event_time))}
+    chosen = job.split.validation(job.event_time)
+    if chosen is not None:
+        found[VALID] = read(job.ws, job.table, columns=columns, filter=chosen)
+    return found
+
+
+def worker_rows(job: Job) -> tuple[Rows, Rows | None]:
+    """This worker's share of the training rows and of the validation rows (``None`` without validation)."""
+    recipe = FittedRecipe.from_json(job.recipe) if job.recipe else None
+    chosen = job.split.validation(job.event_time)
+    if job.workers == 1:
+        train = _read(job, job.split.training(job.event_time))
+        valid = None if chosen is None else _read(job, chosen)
+    else:
+        train = _shard(TRAIN)
+        valid = None if chosen is None else _shard(VALID)
+    return _rows(job, recipe, train), None if valid is None else _rows(job, recipe, valid)
+
+
+def _read(job: Job, chosen: object) -> pa.Table:
+    return read_table(job.ws, job.table, columns=[*job.columns, job.label], filter=chosen)
+
+
+def _shard(name: str) -> pa.Table:
+    import ray.train
+
+    shard = ray.train.get_dataset_shard(name)
+    blocks = list(shard.iter_batches(batch_size=None, batch_format="pyarrow"))
+    if not blocks:
+        raise DataError(f"this worker got 0 rows of the {name} data: use fewer workers for so few rows")
+    return pa.concat_tables(blocks)
+
+
+def _rows(job: Job, recipe: FittedRecipe | None, table: pa.Table) -> Rows:
+    inputs = prepare(table.select(list(job.columns)), recipe, job.matrix_columns)
+    return Rows(inputs, labels_of(table.column(job.label)))

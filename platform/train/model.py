@@ -1,0 +1,203 @@
+"""A trained model, loaded: signature, recipe, feature set and a thread-safe `predict`."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ..core import ArtifactCorrupt, InvalidName, NotFound, Ref, SchemaMismatch, Workspace
+from ..data import FittedRecipe
+from ..data import table as read_table
+from ..features import FeatureSet
+from ..registry import ModelVersion, fetch_folder, model_version
+from .flavours import Predictor, open_predictor
+from .signature import Signature, to_matrix
+
+INFO_FILE = "model.json"
+RECIPE_FILE = "recipe.json"
+REFERENCE_FILE = "reference.parquet"
+FORMAT = 1
+_HEX = frozenset("0123456789abcdef")
+
+
+class LoadedModel:
+    """A model in memory. Thread-safe: all methods only read.
+
+    Attributes:
+        info: Contents of ``model.json``.
+        signature: Input columns and types, label, task.
+        recipe: Preparation applied before the model, or ``None``.
+        matrix_columns: Columns of the matrix that the model itself takes (after the recipe), in order.
+
+    Example:
+        >>> model = load_model(Path("model-folder"))  # doctest: +SKIP
+        >>> model.predict(table).shape  # doctest: +SKIP
+        (100,)
+    """
+
+    def __init__(
+        self, info: Mapping[str, Any], predictor: Predictor, recipe: FittedRecipe | None, reference: bytes
+    ) -> None:
+        self.info = dict(info)
+        self.signature = Signature.from_dict(info["signature"])
+        self.recipe = recipe
+        self.matrix_columns = tuple(info["matrix_columns"])
+        self._predictor = predictor
+        self._reference = reference
+
+    @property
+    def feature_set(self) -> FeatureSet | None:
+        """The feature set that the model was trained on, or ``None`` when it had none."""
+        found = self.info.get("feature_set")
+        return None if found is None else FeatureSet.from_dict(found)
+
+    @property
+    def reference(self) -> pa.Table:
+        """Seeded sample of the training set (at most 20,000 rows): input columns before the recipe, and ``score``."""
+        return pq.read_table(pa.BufferReader(self._reference))
+
+    def predict(self, features: pa.Table) -> NDArray[np.float64]:
+        """Scores (n,) of the rows of `features`: probability of class 1, or the regression value.
+
+        Args:
+            features: All input columns of the signature; others are ignored.
+
+        Raises:
+            SchemaMismatch: A column is missing or has a type that does not fit.
+        """
+        return self.predict_matrix(self.matrix(features))
+
+    def matrix(self, features: pa.Table) -> NDArray[np.float32]:
+        """The float32 (n, len(matrix_columns)) matrix of `features` after the recipe; NaN where missing."""
+        chosen = self.signature.select(features)
+        prepared = chosen if self.recipe is None else self.recipe.apply(chosen)
+        return to_matrix(prepared, self.matrix_columns)
+
+    def predict_matrix(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Scores (n,) of a float32 matrix (n, len(matrix_columns)) that already went through the recipe.
+
+        Raises:
+            SchemaMismatch: The matrix has another shape.
+
+        This is the fast way for single rows.
+        """
+        if matrix.ndim != 2 or matrix.shape[1] != len(self.matrix_columns):
+            raise SchemaMismatch(
+                f"matrix {matrix.shape} does not fit: the model takes (rows, {len(self.matrix_columns)}) "
+                f"with the columns {', '.join(self.matrix_columns)}"
+            )
+        return self._predictor.predict(matrix)
+
+
+def load_model(folder: Path, *, threads: int = 1) -> LoadedModel:
+    """Load a model folder; every file's hash is checked against ``model.json``.
+
+    Args:
+        folder: The folder; nothing of it is needed afterwards.
+        threads: Threads of one prediction (default 1, best for single rows).
+
+    Raises:
+        NotFound: No model folder.
+        ArtifactCorrupt: A file is missing or changed.
+        ConfigError: An unknown flavour, or a class that cannot be imported.
+
+    Example:
+        >>> load_model(Path("/nowhere"))
+        Traceback (most recent call last):
+        ...
+        raylake.core.errors.NotFound: no model in /nowhere: model.json is missing
+    """
+    info = _read_info(Path(folder))
+    for name, facts in info["files"].items():
+        _check_file(Path(folder), name, facts["sha256"])
+    recipe = None
+    if RECIPE_FILE in info["files"]:
+        recipe = FittedRecipe.from_json((folder / RECIPE_FILE).read_text())
+    reference = (folder / REFERENCE_FILE).read_bytes()
+    return LoadedModel(info, open_predictor(Path(folder), info, threads), recipe, reference)
+
+
+def open_model(ws: Workspace, ref: str | ModelVersion, *, threads: int = 1) -> LoadedModel:
+    """Load a model of the registry.
+
+    Args:
+        ws: The workspace.
+        ref: ``name``, ``name@version``, ``name@alias``, a ModelVersion, or the digest of a model's artifact.
+        threads: Threads of one prediction.
+
+    Raises:
+        NotFound: No such model, version or alias.
+        ArtifactCorrupt: A stored file is missing or changed.
+
+    Example:
+        >>> open_model(ws, "flight-delay@champion").signature.label  # doctest: +SKIP
+        'late'
+    """
+    digest = _digest(ws, ref)
+    with tempfile.TemporaryDirectory(prefix="raylake-model-") as folder:
+        return load_model(fetch_folder(ws, digest, Path(folder) / "model"), threads=threads)
+
+
+def predict_table(
+    ws: Workspace, model: str | ModelVersion | LoadedModel, rows: pa.Table | Ref | str
+) -> NDArray[np.float64]:
+    """Score all rows of a table: `rows` is a ``pa.Table`` or a reference such as ``training.flights@3``.
+
+    Raises:
+        NotFound: No such model or table.
+        SchemaMismatch: The table lacks columns of the model.
+
+    Example:
+        >>> predict_table(ws, "flight-delay@champion", "training.flights").shape  # doctest: +SKIP
+        (160000,)
+    """
+    loaded = model if isinstance(model, LoadedModel) else open_model(ws, model)
+    if not isinstance(rows, pa.Table):
+        rows = read_table(ws, rows, columns=list(loaded.signature.names))
+    return loaded.predict(rows)
+
+
+def _digest(ws: Workspace, ref: str | ModelVersion) -> str:
+    if not isinstance(ref, str):
+        return ref.artifact
+    if len(ref) == 64 and set(ref) <= _HEX:
+        return ref
+    return model_version(ws, ref).artifact
+
+
+def _read_info(folder: Path) -> dict[str, Any]:
+    path = folder / INFO_FILE
+    if not path.is_file():
+        raise NotFound(f"no model in {folder}: {INFO_FILE} is missing")
+    try:
+        info: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise ArtifactCorrupt(f"{path} is not JSON: {error}. Register the model again") from error
+    if info.get("format") != FORMAT:
+        raise ArtifactCorrupt(
+            f"{path} has format {info.get('format')!r}, and this raylake reads {FORMAT}: upgrade raylake"
+        )
+    return info
+
+
+def _check_file(folder: Path, name: str, expected: str) -> None:
+    if "/" in name or "\\" in name or name.startswith("."):
+        raise InvalidName(f"file name {name!r} in {INFO_FILE} is not valid: a model's files lie in its own folder")
+    path = folder / name
+    if not path.is_file():
+        raise ArtifactCorrupt(f"{name} is missing in the model folder {folder}: fetch the model again")
+    actual = sha256(path.read_bytes()).hexdigest()
+    if actual != expected:
+        raise ArtifactCorrupt(
+            f"{name} has hash {actual[:12]}…, and {INFO_FILE} says {expected[:12]}…: the file was changed or damaged; "
+            "fetch the model again"
+        )

@@ -1,0 +1,96 @@
+"""Boosting on a Ray Train worker."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from .flavours import XGBOOST_FILE
+from .job import Job, Rows, worker_rows
+from .trainers import XGBoost
+
+_MEASURES = {"binary": ("logloss", "auc"), "regression": ("rmse",)}
+_OBJECTIVES = {"binary": "binary:logistic", "regression": "reg:squarederror"}
+
+
+def train_xgboost(config: dict[str, Any]) -> None:
+    """Ray Train's loop: load the shard, boost together with the other workers, report model and history once."""
+    import ray.train
+    import xgboost
+
+    job: Job = config["job"]
+    started = time.perf_counter()
+    train, valid = worker_rows(job)
+    loaded = time.perf_counter()
+    booster, history = boost(job, train, valid)
+    metrics = {
+        "load_seconds": loaded - started,
+        "train_seconds": time.perf_counter() - loaded,
+        "rounds": booster.num_boosted_rounds(),
+        "history": history,
+    }
+    if xgboost.collective.get_rank() != 0:
+        ray.train.report({}, checkpoint=None)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        booster.save_model(str(Path(folder) / XGBOOST_FILE))
+        ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
+
+
+def boost(job: Job, train: Rows, valid: Rows | None) -> tuple[Any, dict[str, list[float]]]:
+    """Fit on `train`; within a Ray worker group all workers build the same trees.
+
+    Returns:
+        The booster and, per metric name such as ``valid_logloss``, its value after each round.
+    """
+    import xgboost
+
+    trainer = job.trainer
+    if not isinstance(trainer, XGBoost):
+        raise TypeError(f"XGBoost loop got {type(trainer).__name__}")
+    params = parameters(trainer, job.task, seed=job.seed, threads=job.threads, gpu=job.gpu)
+    inputs = matrix(train, job.matrix_columns, trainer, job.threads)
+    evals = [(inputs, "train")]
+    if valid is not None:
+        evals = [(matrix(valid, job.matrix_columns, trainer, job.threads, like=inputs), "valid")]
+    found: dict[str, dict[str, list[float]]] = {}
+    booster = xgboost.train(
+        params,
+        inputs,
+        trainer.rounds,
+        evals=evals,
+        evals_result=found,
+        early_stopping_rounds=trainer.early_stopping if valid is not None else None,
+        verbose_eval=False,
+    )
+    if valid is not None and trainer.early_stopping is not None:
+        booster = booster[: booster.best_iteration + 1]
+    history = {f"{part}_{name}": values for part, names in found.items() for name, values in names.items()}
+    return booster, history
+
+
+def parameters(trainer: XGBoost, task: str, *, seed: int, threads: int, gpu: bool) -> dict[str, Any]:
+    """XGBoost's parameters: the trainer's over our defaults."""
+    return {
+        "objective": _OBJECTIVES[task],
+        "eval_metric": list(_MEASURES[task]),
+        "tree_method": "hist",
+        "verbosity": 0,
+        **trainer.params,
+        "seed": seed,
+        "nthread": threads,
+        "device": "cuda" if gpu else "cpu",
+    }
+
+
+def matrix(rows: Rows, names: tuple[str, ...], trainer: XGBoost, threads: int, like: Any = None) -> Any:
+    """A quantised matrix, which the `hist` and `approx` tree methods train on; others get a plain one."""
+    import xgboost
+
+    params = trainer.params
+    facts: dict[str, Any] = {"feature_names": list(names), "nthread": threads}
+    if params.get("tree_method", "hist") != "hist" or params.get("booster") == "gblinear":
+        return xgboost.DMatrix(rows.inputs, rows.labels, **facts)
+    return xgboost.QuantileDMatrix(rows.inputs, rows.labels, ref=like, max_bin=params.get("max_bin", 256), **facts)

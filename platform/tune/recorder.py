@@ -1,0 +1,86 @@
+"""Writes each trial to the registry, on the driver, while the study runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ray.tune import Callback
+
+from ..core import Workspace
+from ..registry import Run, finish_run, log_metrics, start_run
+from ..train.evaluate import METRICS
+
+_MEASURES = frozenset(name for names in METRICS.values() for name in names) | {"rounds"}
+
+
+class Recorder(Callback):
+    """Ray Tune's callback: one registry run per trial, child of the study's run.
+
+    Attributes:
+        ended: Finished trial runs by Ray's trial id.
+    """
+
+    def __init__(self, ws: Workspace, study: Run) -> None:
+        self._ws = ws
+        self._study = study
+        self._open: dict[str, Run] = {}
+        self.ended: dict[str, Run] = {}
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial begins: its run is recorded as running."""
+        if trial.trial_id in self._open or trial.trial_id in self.ended:
+            return
+        self._open[trial.trial_id] = start_run(
+            self._ws,
+            "trial",
+            self._study.name,
+            params=dict(trial.config),
+            inputs=self._study.inputs,
+            parent=self._study.id,
+        )
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """A trial reports: its metrics are logged at the number of rounds."""
+        found = measures(result)
+        log_metrics(self._ws, self._open[trial.trial_id].id, found, step=int(found["rounds"]))
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial ends: ``finished`` when it trained all its rounds, ``stopped`` when the scheduler ended it."""
+        result = trial.last_result or {}
+        self._end(trial.trial_id, "finished" if result.get("complete") else "stopped", result)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial fails: the error is kept, the study goes on."""
+        error = trial.get_error()
+        cause = getattr(error, "cause", None) or error
+        self._end(trial.trial_id, "failed", trial.last_result or {}, str(cause).strip() or "no message")
+
+    def close(self) -> int:
+        """End the runs of trials that were cut off as ``stopped``; returns how many there were."""
+        count = len(self._open)
+        for trial_id in list(self._open):
+            self._end(trial_id, "stopped", {}, "the study was interrupted")
+        return count
+
+    def _end(self, trial_id: str, status: str, result: Mapping[str, Any], error: str = "") -> None:
+        run = self._open.pop(trial_id, None)
+        if run is not None:
+            metrics = measures(result)
+            seconds = result.get("time_total_s")
+            if seconds is not None:
+                metrics["seconds"] = float(seconds)
+            self.ended[trial_id] = finish_run(self._ws, run.id, status=status, metrics=metrics, error=error)
+
+
+def measures(result: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics of a report that are numbers of ours.
+
+    Example:
+        >>> measures({"auc": 0.7, "logloss": float("nan"), "trial_id": "x"})
+        {'auc': 0.7}
+    """
+    return {name: float(result[name]) for name in sorted(_MEASURES & result.keys()) if math.isfinite(result[name])}

@@ -1,0 +1,142 @@
+"""Fixtures of the registry's tests: a PostgreSQL server of our own, a new database for every test."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pwd
+import resource
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from raylake.core import Workspace
+
+PASSWORD = "s3cret-of-the-tests"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A PostgreSQL server that the tests started, on loopback."""
+
+    binaries: Path
+    folder: Path
+    port: int
+
+    def run(self, tool: str, *arguments: str) -> None:
+        """Run one of PostgreSQL's tools; as root, which it refuses, as the user postgres."""
+        user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        command = [*user, str(self.binaries / tool), *arguments]
+        # Not captured: the server would keep a pipe open.
+        with (self.folder / "tools.log").open("ab") as log:
+            subprocess.run(command, check=True, cwd=self.folder, stdout=log, stderr=log)
+
+    def start(self) -> None:
+        options = (
+            f"-p {self.port} -h 127.0.0.1 -k {self.folder} -c fsync=off -c max_connections=300 -c timezone=Asia/Tokyo"
+        )
+        log = str(self.folder / "server.log")
+        self.run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-l", log, "-o", options, "start")
+
+    def stop(self) -> None:
+        self.run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-m", "immediate", "stop")
+
+    def url(self, database: str) -> str:
+        return f"postgresql+psycopg://postgres:{PASSWORD}@127.0.0.1:{self.port}/{database}"
+
+    def new_database(self) -> str:
+        name = f"t{uuid4().hex}"
+        with psycopg.connect(self.url("postgres").replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return name
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """The PostgreSQL server of the session; Debian keeps its programs outside of PATH."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin")) or [Path(shutil.which("pg_ctl") or "pg_ctl").parent]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    # Not below pytest's folder, which only its owner may enter.
+    folder = Path(tempfile.mkdtemp(prefix="raylake-pg-"))
+    (folder / "password").write_text(PASSWORD)
+    if os.geteuid() == 0:
+        for path in (folder / "password", folder):
+            shutil.chown(path, "postgres")
+    running = Server(found[-1], folder, port)
+    running.run(
+        "initdb", "-D", str(folder / "data"), "-U", "postgres", "-A", "scram-sha-256", "-E", "UTF8", "-N",
+        f"--pwfile={folder / 'password'}",
+    )  # fmt: skip
+    running.start()
+    yield running
+    running.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgres_ws(ws: Workspace, server: Server) -> Workspace:
+    """A workspace whose registry is a new database."""
+    return dataclasses.replace(ws, registry_url=server.url(server.new_database()))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def any_ws(request: pytest.FixtureRequest, ws: Workspace) -> Workspace:
+    """A new workspace on each kind of registry."""
+    return ws if request.param == "sqlite" else request.getfixturevalue("postgres_ws")
+
+
+@contextmanager
+def full_disk(limit: int = 4096) -> Iterator[None]:
+    """No file may grow beyond `limit` bytes: a write fails halfway, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Nothing below `folder` may be written; root, whom permissions do not stop, becomes another user meanwhile."""
+    paths = [folder, *folder.rglob("*")]
+    modes = {path: path.stat().st_mode for path in paths}
+    for path in paths:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(pwd.getpwnam("nobody").pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        for path, mode in modes.items():
+            if path.exists():
+                path.chmod(mode)
+
+
+@pytest.fixture
+def open_ws() -> Iterator[Workspace]:
+    """A workspace in a folder that every user may enter (pytest's own may not be)."""
+    folder = Path(tempfile.mkdtemp(prefix="raylake-registry-"))
+    folder.chmod(0o755)
+    yield Workspace.open(folder / "lake", registry_url="", online_url="")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def disk() -> SimpleNamespace:
+    """Faults of a disk, as context managers: `full(limit)`, `read_only(folder)`."""
+    return SimpleNamespace(full=full_disk, read_only=read_only)

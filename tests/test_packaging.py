@@ -1,0 +1,81 @@
+"""The layout: `platform/` on disk is `raylake` on import, and the standard library's `platform` stays itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+STDLIB = "import platform; assert platform.system(), platform; print(platform.__file__)"
+
+
+def _stdlib_file(path: str) -> bool:
+    return Path(path).name == "platform.py" and ROOT not in Path(path).parents
+
+
+@pytest.mark.parametrize("options", [["-c", STDLIB], ["-P", "-c", STDLIB]])
+def test_import_platform_is_the_standard_library_in_the_repository_folder(options: list[str]) -> None:
+    found = subprocess.run([sys.executable, *options], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert _stdlib_file(found.stdout.strip())
+
+
+def test_import_platform_with_the_repository_first_on_the_path() -> None:
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    found = subprocess.run([sys.executable, "-c", STDLIB], env=env, capture_output=True, text=True, check=True)
+    assert _stdlib_file(found.stdout.strip())
+
+
+def test_platform_folder_is_no_package() -> None:
+    assert not (ROOT / "platform" / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("module", ["raylake.core", "raylake.registry"])
+def test_light_imports_load_neither_ray_nor_torch(module: str) -> None:
+    code = f"import {module}, sys; print([m for m in ('ray', 'torch', 'xgboost', 'pandas') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout, built as a release would be, without the network."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    (built,) = folder.glob("raylake-*.whl")
+    return built
+
+
+def test_wheel_holds_raylake_and_nothing_named_platform(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "raylake/core/__init__.py" in names
+    assert not [name for name in names if name.startswith(("platform", "src", "tests"))]
+    assert any(name.startswith("raylake/registry/migrations/versions/") for name in names)
+
+
+def test_wheel_imports_from_the_archive_alone(wheel: Path, tmp_path: Path) -> None:
+    code = "import raylake.core, raylake.registry; print(raylake.core.__file__)"
+    unpacked = tmp_path / "unpacked"
+    zipfile.ZipFile(wheel).extractall(unpacked)
+    # -S leaves the editable install out; the other packages come from site-packages by name
+    site = next(p for p in sys.path if p.endswith("site-packages"))
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(unpacked), site])}
+    found = subprocess.run([sys.executable, "-S", "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert found.stdout.strip().startswith(str(unpacked))
+
+
+def test_a_ray_worker_in_the_repository_folder_gets_the_standard_platform(ray_cluster: None) -> None:
+    import ray
+
+    def probe() -> str:
+        import platform
+
+        return str(platform.__file__)
+
+    worker = ray.remote(probe).options(runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}})
+    assert _stdlib_file(ray.get(worker.remote()))
