@@ -1,1 +1,42 @@
-"""raylake.data."""
+"""The data plane: sources into governed Delta tables exactly once, and everything that reads them.
+
+Small inputs and Arrow tables never start Ray; Datasets and large sources are read and written by Ray tasks, with one
+commit by the calling process.
+"""
+
+from .connector import Connector, Cursor, RawBatch, Split
+from .csv_files import Csv
+from .expectations import Expectation, at_least_rows, between, matches, not_null, one_of, unique
+from .ingest import ingest, ingest_all
+from .parquet_files import Parquet
+from .query import sql
+from .read import exists, read, sync_table, table, vacuum, versions
+from .source import Source
+from .write import write
+
+__all__ = [
+    "Connector",
+    "Csv",
+    "Cursor",
+    "Expectation",
+    "Parquet",
+    "RawBatch",
+    "Source",
+    "Split",
+    "at_least_rows",
+    "between",
+    "exists",
+    "ingest",
+    "ingest_all",
+    "matches",
+    "not_null",
+    "one_of",
+    "read",
+    "sql",
+    "sync_table",
+    "table",
+    "unique",
+    "vacuum",
+    "versions",
+    "write",
+]

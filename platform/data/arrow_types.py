@@ -38,9 +38,7 @@ _WIDENED: Mapping[pa.DataType, pa.DataType] = {
 def arrow_type(name: str, column: str) -> pa.DataType:
     """The Arrow type of a short name such as ``int64`` or ``timestamp``."""
     if name not in NAMED_TYPES:
-        raise ConfigError(
-            f"column {column!r} has unknown type {name!r}: use one of {', '.join(NAMED_TYPES)}"
-        )
+        raise ConfigError(f"column {column!r} has unknown type {name!r}: use one of {', '.join(NAMED_TYPES)}")
     return NAMED_TYPES[name]
 
 

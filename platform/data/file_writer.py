@@ -190,7 +190,7 @@ def _statistics(facts: Any) -> dict[str, Any]:
         if all(one.has_null_count for one in found):
             nulls[name] = sum(one.null_count for one in found)
         bounded = [one for one in found if one.has_min_max]
-        complete = all(one.has_min_max or one.null_count == one.num_values + one.null_count for one in found)
+        complete = all(one.has_min_max or one.num_values == 0 for one in found)
         if bounded and complete:
             _bounds(name, min(one.min for one in bounded), max(one.max for one in bounded), low, high)
     return {"numRecords": facts.num_rows, "minValues": low, "maxValues": high, "nullCount": nulls}
@@ -200,11 +200,11 @@ def _bounds(name: str, least: Any, greatest: Any, low: dict[str, Any], high: dic
     """Add the bounds of a column whose kind Delta keeps bounds of; a bound must never exclude a value."""
     if isinstance(least, bool | bytes):
         return
-    if isinstance(least, int):
-        low[name], high[name] = least, greatest
-    elif isinstance(least, float) and math.isfinite(least) and math.isfinite(greatest):
-        low[name], high[name] = least, greatest
-    elif isinstance(least, str) and len(greatest) <= _LONGEST_TEXT and len(least) <= _LONGEST_TEXT:
+    if (
+        isinstance(least, int)
+        or (isinstance(least, float) and math.isfinite(least) and math.isfinite(greatest))
+        or (isinstance(least, str) and len(greatest) <= _LONGEST_TEXT and len(least) <= _LONGEST_TEXT)
+    ):
         low[name], high[name] = least, greatest
     elif isinstance(least, datetime):
         # Delta keeps milliseconds: round the lower bound down and the upper bound up.

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from ..core import SourceError
 from .connector import Cursor, RawBatch, Split
-from .file_cursor import find_files, unread, FoundFile
+from .file_cursor import FoundFile, find_files, unread
 
 _BATCH_ROWS = 131_072
 # Columns compressed and encoded take about a quarter of their size in memory.

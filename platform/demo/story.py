@@ -74,10 +74,12 @@ class _Teller:
             endpoint = serve.deploy(self.ws, CHAMPION, name=ENDPOINT, autoscale=serve.Autoscale(1, 2))
             say(f"{CHAMPION} at {endpoint.url}")
         try:
-            year = Year(self.ws, endpoint, _policy(first, self.options), self.options, self.display)
-            with self._clock("replay"):
-                year.run(views)
-            return self._close(session, endpoint, ingested, first, year)
+            policy = _policy(first, self.options)
+            with monitor.Renderer() as renderer:
+                year = Year(self.ws, endpoint, policy, renderer, self.options, self.display)
+                with self._clock("replay"):
+                    year.run(views)
+                return self._close(session, endpoint, ingested, first, year)
         finally:
             if not self.keep:
                 serve.shutdown(self.ws)
@@ -86,7 +88,7 @@ class _Teller:
         self, session: RaySession, endpoint: serve.Endpoint, ingested: Ingested, first: FirstModel, year: Year
     ) -> DemoResult:
         with self._stage("outcome") as say:
-            year.last_labels()
+            year.close()
             months = year.months()
             say(f"{sum(m.requests for m in months):,} requests, {sum(m.failed for m in months)} failed")
         result = DemoResult(

@@ -6,7 +6,7 @@ done is kept as an event per month, so that a story that was interrupted goes on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +19,7 @@ from ..core import Node, Workspace
 from .client import ReplayClient
 from .definitions import LATE_ARRIVAL
 from .display import Display
-from .options import CHAMPION, ENDPOINT, MONTHS, Options, month_label, month_start, month_window
+from .options import ENDPOINT, MONTHS, Options, month_label, month_start, month_window
 from .replay import Traffic, replay
 from .result import Month
 from .stages import flights_between
@@ -27,17 +27,6 @@ from .stages import flights_between
 REPLAYED, JUDGED = "demo.month-replayed", "demo.month-judged"
 PREDICTIONS = f"predictions.{ENDPOINT}"
 CAPTURE_TIMEOUT = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """The monitor's turn at the end of a month."""
-
-    drift_share: float
-    drifted: tuple[str, ...]
-    promoted: int | None
-    decision: str
-    report: str
 
 
 class Year:
@@ -53,6 +42,7 @@ class Year:
     ) -> None:
         self._ws, self._endpoint, self._policy = ws, endpoint, policy
         self._options, self._display = options, display
+        self._rendering: list[Future[registry.DriftReport]] = []
 
     def run(self, views: dict[str, registry.TableVersion]) -> None:
         """Replay and judge every month that has not been yet."""
@@ -75,11 +65,12 @@ class Year:
         window = self._window(month)
         flights = flights_between(self._ws, *window)
         missing = _without(flights, captured_ids(self._ws, window))
+        before = len(captured_ids(self._ws))
         with self._display.month(month_label(month), flights.num_rows) as count:
             count(flights.num_rows - missing.num_rows)
             traffic = replay(client, missing, feed, count)
         if traffic.rows and not traffic.failed:
-            serve.wait_captured(self._ws, ENDPOINT, rows=flights.num_rows, since=window, timeout=CAPTURE_TIMEOUT)
+            serve.wait_captured(self._ws, ENDPOINT, before + missing.num_rows, timeout=CAPTURE_TIMEOUT)
         _store(self._ws, REPLAYED, month, _plain(traffic))
 
     def _judge(self, month: int) -> None:
@@ -89,17 +80,20 @@ class Year:
         with self._display.stage(month_label(month)) as tell:
             if month > MONTHS[0]:
                 self._labels_arrive(month - 1, known_at=now)
-            outcome = monitor.step(self._ws, ENDPOINT, self._policy, now=now, window=self._window(month))
+            outcome = monitor.step(
+                self._ws, ENDPOINT, self._policy, now=now, window=self._window(month), renderer=self._renderer
+            )
             tell(outcome.sentence)
+        if outcome.reporting is not None:
+            self._rendering.append(outcome.reporting)
+        if outcome.promoted is not None:
+            serve.wait_for_version(self._endpoint, outcome.promoted.version)
         judged = {
-            "drift_share": outcome.report.share,
-            "drifted": sorted(name for name, facts in outcome.report.columns.items() if facts["drifted"]),
+            "drift_share": outcome.drift.share if outcome.drift else None,
+            "drifted": list(outcome.drift.drifted) if outcome.drift else [],
             "promoted": outcome.promoted.version if outcome.promoted else None,
             "decision": outcome.sentence,
-            "report": outcome.report.id,
         }
-        if outcome.promoted:
-            serve.wait_for_version(self._ws, ENDPOINT, outcome.promoted.version)
         _store(self._ws, JUDGED, month, judged)
 
     def _labels_arrive(self, month: int, known_at: datetime) -> None:
@@ -109,8 +103,10 @@ class Year:
         labels = pa.table({"id": landed["flight_id"], "label": landed["late"], "known_at": moment})
         monitor.add_labels(self._ws, ENDPOINT, labels)
 
-    def last_labels(self) -> None:
-        """The outcomes of December arrive in January, after the last request."""
+    def close(self) -> None:
+        """The outcomes of December arrive in January, after the last request; reports are rendered to the end."""
+        for report in self._rendering:
+            report.result()
         self._labels_arrive(MONTHS[-1], known_at=datetime(2014, 2, 1, tzinfo=UTC))
 
     def months(self) -> tuple[Month, ...]:
@@ -138,17 +134,11 @@ class Year:
         )
 
 
-def captured_ids(ws: Workspace, window: tuple[datetime, datetime]) -> pa.Array:
-    """Ids in the prediction log whose request time lies in the window."""
+def captured_ids(ws: Workspace, window: tuple[datetime, datetime] | None = None) -> pa.ChunkedArray:
+    """Ids in the prediction log, or those whose request time lies in the window."""
     if not data.exists(ws, PREDICTIONS):
-        return pa.array([], pa.string())
-    rows = data.table(ws, PREDICTIONS, columns=["id"], filter=_within(window))
-    return rows["id"]
-
-
-def champion_node(ws: Workspace) -> Node:
-    """The model version that answers now."""
-    return registry.model_version(ws, CHAMPION).node
+        return pa.chunked_array([], pa.string())
+    return data.table(ws, PREDICTIONS, columns=["id"], filter=window and _within(window))["id"]
 
 
 def _within(window: tuple[datetime, datetime]) -> pc.Expression:
@@ -156,7 +146,7 @@ def _within(window: tuple[datetime, datetime]) -> pc.Expression:
     return (pc.field("at") >= start) & (pc.field("at") < end)
 
 
-def _without(flights: pa.Table, ids: pa.Array) -> pa.Table:
+def _without(flights: pa.Table, ids: pa.ChunkedArray) -> pa.Table:
     return flights.filter(pc.invert(pc.is_in(flights["flight_id"], ids)))
 
 

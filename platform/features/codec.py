@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any
@@ -58,15 +57,6 @@ def rank(event: int, created: int) -> bytes:
     return struct.pack(">QQ", event + _OFFSET, created + _OFFSET)
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """One value read back: when it was true and known (µs since 1970), and the features in order (None: null)."""
-
-    event: int
-    created: int
-    features: tuple[Any, ...]
-
-
 class ViewCodec:
     """Packs and unpacks the keys and values of one view. Immutable, safe in many threads.
 
@@ -76,11 +66,12 @@ class ViewCodec:
         True
     """
 
-    __slots__ = ("_bitmap", "_struct", "_text", "_types", "prefix", "tag")
+    __slots__ = ("_bitmap", "_none", "_struct", "_text", "_types", "prefix", "tag")
 
     def __init__(self, view: FeatureView) -> None:
         self._types = view.feature_types
         self._bitmap = (len(self._types) + 7) // 8
+        self._none = bytes(self._bitmap)
         codes = "".join(_SLOTS[name][0] for name in self._types)
         self._struct = struct.Struct(f">QQ4s{self._bitmap}s{codes}")
         self._text = tuple(i for i, name in enumerate(self._types) if name == "string")
@@ -92,8 +83,8 @@ class ViewCodec:
         body = b"".join([_text_key(part) if isinstance(part, str) else _int_key(part) for part in parts])
         return _fit(self.prefix, self.prefix + body)
 
-    def unpack(self, value: bytes) -> Decoded:
-        """Read one value.
+    def unpack(self, value: bytes) -> tuple[int, int, Sequence[Any]]:
+        """Read one value: event time, created time (µs since 1970), features in order (None: null).
 
         Raises:
             StorageError: The bytes have another layout.
@@ -106,10 +97,10 @@ class ViewCodec:
             raise StorageError(self._foreign())
         if self._text:
             self._read_text(value, slots)
-        if any(nulls):
+        if nulls != self._none:
             bits = int.from_bytes(nulls, "little")
             slots = [None if bits >> i & 1 else slot for i, slot in enumerate(slots)]
-        return Decoded(event - _OFFSET, created - _OFFSET, tuple(slots))
+        return event - _OFFSET, created - _OFFSET, slots
 
     def _read_text(self, value: bytes, slots: list[Any]) -> None:
         start = self._struct.size

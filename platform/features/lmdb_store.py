@@ -44,25 +44,22 @@ class _Environment:
         self.dirty = False
         self.synced = time.monotonic()
         self._inside = 0
+        self._closing = 0  # resizes that wait: newcomers queue behind them, or busy readers would starve a resize
         self._gate = threading.Condition(threading.Lock())
         self._writer = threading.Lock()
         self._handle: lmdb.Environment | None = _open(path, map_size)
 
-    @contextmanager
-    def transaction(self) -> Iterator[lmdb.Transaction]:
-        """A read transaction; adopts the map when another process has grown it."""
+    def read(self, work: Callable[[lmdb.Transaction], _Result]) -> _Result:
+        """Run `work` in one read transaction; repeated when another process has grown the map."""
         while True:
             handle = self._enter()
             try:
-                with _translated(self.path):
-                    try:
-                        reading = handle.begin(buffers=False)
-                    except lmdb.MapResizedError:
-                        reading = None
-                    if reading is not None:
-                        with reading:
-                            yield reading
-                        return
+                with handle.begin() as reading:
+                    return work(reading)
+            except lmdb.MapResizedError:
+                pass
+            except lmdb.Error as error:
+                raise _translation(self.path, error) from error
             finally:
                 self._leave()
             self._resize(0)
@@ -74,12 +71,14 @@ class _Environment:
                 handle = self._enter()
                 grow = 0
                 try:
-                    with _translated(self.path), handle.begin(write=True) as writing:
+                    with handle.begin(write=True) as writing:
                         return work(writing)
                 except lmdb.MapFullError:
                     grow = int(handle.info()["map_size"]) * 2
                 except lmdb.MapResizedError:
                     grow = 0
+                except lmdb.Error as error:
+                    raise _translation(self.path, error) from error
                 finally:
                     self._leave()
                 self._resize(grow)
@@ -101,13 +100,14 @@ class _Environment:
         if self.process == os.getpid():  # after a fork the environment is the parent's: hands off
             if self.dirty:
                 self.sync()
-            with self._gate:
-                self._gate.wait_for(lambda: self._inside == 0)
+            with self._alone():
                 self._handle.close()
         self._handle = None
 
     def _enter(self) -> lmdb.Environment:
         with self._gate:
+            if self._closing:
+                self._gate.wait_for(lambda: not self._closing)
             if self._handle is None or self.process != os.getpid():
                 raise StorageError(f"online store {self.path} is closed in this process: open it again (open_online)")
             self._inside += 1
@@ -116,15 +116,25 @@ class _Environment:
     def _leave(self) -> None:
         with self._gate:
             self._inside -= 1
-            if self._inside == 0:
+            if self._closing and self._inside == 0:
                 self._gate.notify_all()
 
     def _resize(self, size: int) -> None:
-        with self._gate:
-            self._gate.wait_for(lambda: self._inside == 0)
+        with self._alone():
             if self._handle is not None:
                 with _translated(self.path):
                     self._handle.set_mapsize(size)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self._gate:
+            self._closing += 1
+            try:
+                self._gate.wait_for(lambda: self._inside == 0)
+                yield
+            finally:
+                self._closing -= 1
+                self._gate.notify_all()
 
 
 class LmdbStore:
@@ -157,16 +167,21 @@ class LmdbStore:
     def put(self, items: Iterable[tuple[bytes, bytes]]) -> int:
         """See `OnlineStore.put`."""
         environment = self._open()
-        pairs = list(items)
+        newest: dict[bytes, bytes] = {}
+        for key, value in items:
+            held = newest.get(key)
+            if held is None or held[:RANK_BYTES] <= value[:RANK_BYTES]:
+                newest[key] = value
+        keys = list(newest)
 
         def write(transaction: lmdb.Transaction) -> int:
-            written = 0
-            for key, value in pairs:
-                stored = transaction.get(key)
-                if stored is None or stored[:RANK_BYTES] <= value[:RANK_BYTES]:
-                    transaction.put(key, value)
-                    written += 1
-            return written
+            # Two calls for the whole batch: each call of LMDB gives up the GIL, and getting it back among busy
+            # reader threads costs up to 5 ms.
+            cursor = transaction.cursor()
+            stored = {key: value[:RANK_BYTES] for key, value in cursor.getmulti(keys)}
+            fresh = [(k, v) for k, v in newest.items() if k not in stored or stored[k] <= v[:RANK_BYTES]]
+            cursor.putmulti(fresh)
+            return len(fresh)
 
         written = environment.write(write)
         environment.dirty = True
@@ -176,9 +191,12 @@ class LmdbStore:
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """See `OnlineStore.get_many`."""
-        with self._open().transaction() as transaction:
+
+        def look(transaction: lmdb.Transaction) -> list[bytes | None]:
             get = transaction.get
             return [get(key) for key in keys]
+
+        return self._open().read(look)
 
     def drop(self, prefix: bytes) -> int:
         """See `OnlineStore.drop`."""
@@ -196,8 +214,7 @@ class LmdbStore:
 
     def count(self, prefix: bytes = b"") -> int:
         """See `OnlineStore.count`."""
-        with self._open().transaction() as transaction:
-            return sum(1 for _ in _keys(transaction, prefix))
+        return self._open().read(lambda transaction: sum(1 for _ in _keys(transaction, prefix)))
 
     def sync(self) -> None:
         """See `OnlineStore.sync`."""
@@ -284,15 +301,18 @@ def _keys(transaction: lmdb.Transaction, prefix: bytes) -> Iterator[bytes]:
 
 @contextmanager
 def _translated(path: str) -> Iterator[None]:
-    """LMDB's errors as ours; those that this module handles itself pass."""
     try:
         yield
-    except (lmdb.MapFullError, lmdb.MapResizedError):
-        raise
-    except (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError) as error:
-        raise StorageError(
+    except lmdb.Error as error:
+        raise _translation(path, error) from error
+
+
+def _translation(path: str, error: lmdb.Error) -> StorageError:
+    """LMDB's errors as ours; a full or grown map is handled before."""
+    damage = (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError)
+    if isinstance(error, damage):
+        return StorageError(
             f"online store {path} is damaged or not an LMDB of this version ({error}): remove the folder and "
             "materialise the views again; all of its content comes from the Delta tables"
-        ) from error
-    except lmdb.Error as error:
-        raise StorageError(f"online store {path}: {error}. Check the disk (space, permissions), then try again") from error
+        )
+    return StorageError(f"online store {path}: {error}. Check the disk (space, permissions), then try again")

@@ -24,7 +24,7 @@ class OnlineStore(Protocol):
     """
 
     def put(self, items: Iterable[tuple[bytes, bytes]]) -> int:
-        """Write ``(key, value)`` pairs; returns how many were written (not those older than what is stored)."""
+        """Write ``(key, value)`` pairs; returns how many keys got a value (not those that hold a newer one)."""
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The values of `keys` in order, all from one moment; None where there is none."""

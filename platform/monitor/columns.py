@@ -50,9 +50,7 @@ def is_comparable(kind: pa.DataType) -> bool:
     return bool(is_numeric(kind) or text or pa.types.is_boolean(kind) or pa.types.is_null(kind))
 
 
-def pair_of(
-    name: str, reference: pa.ChunkedArray, current: pa.ChunkedArray, *, bins: int, categories: int
-) -> Pair:
+def pair_of(name: str, reference: pa.ChunkedArray, current: pa.ChunkedArray, *, bins: int, categories: int) -> Pair:
     """Compare one column of both tables, as numbers if either side is numeric."""
     if is_numeric(reference.type) or is_numeric(current.type):
         return _numeric(name, _floats(reference), _floats(current), bins)
@@ -108,9 +106,7 @@ def _numeric_change(left: Floats, right: Floats, old: Counts, new: Counts) -> st
 def _categorical(name: str, reference: pa.ChunkedArray, current: pa.ChunkedArray, categories: int) -> Pair:
     known = _most_frequent(reference, categories)
     old, new = (_category_counts(column, known) for column in (reference, current))
-    return _compared(
-        name, "categorical", old, new, distance=math.nan, change=_category_change(known, old, new)
-    )
+    return _compared(name, "categorical", old, new, distance=math.nan, change=_category_change(known, old, new))
 
 
 def _most_frequent(column: pa.ChunkedArray, categories: int) -> pa.Array:

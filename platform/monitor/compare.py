@@ -37,6 +37,12 @@ class Comparison:
     rows: int
     positives: int
 
+    @classmethod
+    def undecided(cls, rows: int, positives: int, confidence: float) -> Comparison:
+        """A comparison without figures: no rows, or rows of one class only."""
+        nan = math.nan
+        return cls(nan, nan, nan, nan, nan, confidence, rows, positives)
+
     @property
     def negatives(self) -> int:
         """Rows with label 0."""
@@ -139,7 +145,7 @@ def compare(
     second, _ = _checked(challenger, labels)
     rows, positives = len(truth), int(truth.sum())
     if not 0 < positives < rows:
-        return Comparison(*([math.nan] * 5), confidence=confidence, rows=rows, positives=positives)
+        return Comparison.undecided(rows, positives, confidence)
     one, two, random = _Ranked(first, truth), _Ranked(second, truth), np.random.default_rng(seed)
     found = np.empty(resamples)
     for index in range(resamples):
@@ -168,13 +174,9 @@ def _ends(found: Floats, confidence: float) -> tuple[float, float]:
 def _checked(scores: Floats, labels: npt.ArrayLike) -> tuple[Floats, npt.NDArray[np.bool_]]:
     values, truth = np.asarray(scores, dtype=np.float64), np.asarray(labels)
     if values.ndim != 1 or values.shape != truth.shape:
-        raise DataError(
-            f"scores of shape {values.shape} and labels of shape {truth.shape}: give one each per row"
-        )
+        raise DataError(f"scores of shape {values.shape} and labels of shape {truth.shape}: give one each per row")
     if not np.isfinite(values).all():
-        raise DataError(
-            f"{int((~np.isfinite(values)).sum())} scores are not finite: the model must answer each row"
-        )
+        raise DataError(f"{int((~np.isfinite(values)).sum())} scores are not finite: the model must answer each row")
     if not np.isin(truth, (0, 1)).all():
         wrong = truth[~np.isin(truth, (0, 1))][0]
         raise DataError(f"label {wrong!r} is neither 0 nor 1: AUC compares binary labels")

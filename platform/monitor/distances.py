@@ -116,10 +116,8 @@ def quantile_edges(values: Floats, bins: int = 10, *, presorted: bool = False) -
     """
     ordered = values if presorted else np.sort(values)
     changes = np.flatnonzero(ordered[1:] != ordered[:-1])
-    if len(changes) < 2 * bins:
-        inner = ordered[changes]
-    else:
-        inner = ordered[-(-len(ordered) * np.arange(1, bins) // bins) - 1]
+    ends = -(-len(ordered) * np.arange(1, bins) // bins) - 1
+    inner = ordered[changes] if len(changes) < 2 * bins else ordered[ends]
     below = np.nextafter(ordered[0], -np.inf)
     return np.unique(np.concatenate(([below], inner, [ordered[-1]])))
 

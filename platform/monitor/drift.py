@@ -65,9 +65,7 @@ class Thresholds:
                 f"categorical={self.categorical!r} is not a method for categories: use psi or jensen_shannon"
             )
         if self.numeric not in ("psi", "jensen_shannon", "wasserstein"):
-            raise ConfigError(
-                f"numeric={self.numeric!r} is not known: use psi, jensen_shannon or wasserstein"
-            )
+            raise ConfigError(f"numeric={self.numeric!r} is not known: use psi, jensen_shannon or wasserstein")
         if self.bins < 2 or self.categories < 1 or not 0 < self.false_alarm < 1:
             raise ConfigError(
                 f"bins={self.bins}, categories={self.categories}, false_alarm={self.false_alarm}: "
@@ -236,8 +234,7 @@ def _pair(reference: pa.Table, current: pa.Table, name: str, limits: Thresholds)
         and (is_numeric(left.type) != is_numeric(right.type))
     ):
         raise SchemaMismatch(
-            f"column {name!r} was {left.type} in the reference and is {right.type} in the window: "
-            "cast one of them"
+            f"column {name!r} was {left.type} in the reference and is {right.type} in the window: cast one of them"
         )
     return pair_of(name, left, right, bins=limits.bins, categories=limits.categories)
 
@@ -248,9 +245,7 @@ def _judge(pair: Pair, limits: Thresholds, columns: int) -> ColumnDrift:
     score, used = scores[method], method
     if math.isnan(score):  # no values on one side: the null bin still tells
         score, used = pair.psi, "psi"
-    base = {"psi": limits.psi, "jensen_shannon": limits.jensen_shannon, "wasserstein": limits.wasserstein}[
-        used
-    ]
+    base = {"psi": limits.psi, "jensen_shannon": limits.jensen_shannon, "wasserstein": limits.wasserstein}[used]
     threshold = max(limits.overrides.get(pair.name, base), limits.floor(used, pair, columns))
     return ColumnDrift(
         name=pair.name,

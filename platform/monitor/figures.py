@@ -13,8 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .. import registry
-from ..core import DataError, NotFound, Workspace, table_node
-from ..core import Node
+from ..core import DataError, Node, NotFound, Workspace, table_node
 from ..registry import ModelVersion, TableVersion
 from ..train import LoadedModel, open_model
 from .columns import is_comparable
@@ -125,8 +124,7 @@ def measure(
 
 def _shared(name: str, reference: pa.Table, current: pa.Table) -> bool:
     return all(
-        name in table.column_names and is_comparable(table.schema.field(name).type)
-        for table in (reference, current)
+        name in table.column_names and is_comparable(table.schema.field(name).type) for table in (reference, current)
     )
 
 
@@ -198,7 +196,7 @@ def decay(labelled: pa.Table, confidence: float = 0.95) -> dict[str, Any]:
     }
 
 
-def trained_until(ws: Workspace, endpoint: str, model: ModelVersion) -> datetime | None:
+def trained_until(ws: Workspace, model: ModelVersion) -> datetime | None:
     """End of a model's training data: the newest event time in its pinned training table.
 
     A time column that merely tells when a label became known does not count. ``None`` when the model does not say.
@@ -212,9 +210,7 @@ def trained_until(ws: Workspace, endpoint: str, model: ModelVersion) -> datetime
         version: TableVersion = registry.table_version(ws, training)
     except NotFound:
         return None
-    times = [
-        name for name, kind in version.schema.items() if kind.startswith("timestamp") and name != "known_at"
-    ]
+    times = [name for name, kind in version.schema.items() if kind.startswith("timestamp") and name != "known_at"]
     if not times:
         return None
     rows = data.table(ws, training, columns=times)

@@ -34,6 +34,8 @@ class Policy:
         compare_window: Length of the newest labelled window that is kept from training and decides; 14 days.
         margin: AUC that a challenger must win by; default 0.
         confidence: Confidence of that win, the mass of the two-sided interval; default 0.95.
+        distrust_below: A champion's AUC under this on the deciding window means that the labels are likelier wrong
+            than the model (flipped, poisoned): the champion is kept and a person must look; default 0.4.
         window: Length of the reported window when `step` gets none; default 30 days.
         alias: The alias that is moved; default ``champion``.
         resamples: Of the paired bootstrap; default 1000.
@@ -61,6 +63,7 @@ class Policy:
     compare_window: timedelta = timedelta(days=14)
     margin: float = 0.0
     confidence: float = 0.95
+    distrust_below: float = 0.4
     window: timedelta = timedelta(days=30)
     alias: str = "champion"
     resamples: int = 1000
@@ -69,9 +72,7 @@ class Policy:
 
     def __post_init__(self) -> None:
         if not 0 < self.confidence < 1:
-            raise ConfigError(
-                f"confidence={self.confidence} is not between 0 and 1: write 0.95 for 95 percent"
-            )
+            raise ConfigError(f"confidence={self.confidence} is not between 0 and 1: write 0.95 for 95 percent")
         if self.margin < 0 or self.min_auc_drop < 0 or self.drift_share < 0:
             raise ConfigError(
                 f"margin={self.margin}, min_auc_drop={self.min_auc_drop}, drift_share={self.drift_share}: "
@@ -211,6 +212,12 @@ def _judge(evidence: Evidence, found: Comparison, policy: Policy) -> Decision:
             f"(needed: {policy.min_labels}, of each class {policy.min_per_class})"
         )
         return Decision("keep", f"Keep: {why}.", evidence)
+    if found.champion < policy.distrust_below:
+        why = (
+            f"the champion's AUC is {found.champion:.4f} on {found.rows} labelled rows, worse than chance: "
+            f"the labels are likelier wrong than the model (limit {policy.distrust_below:.2f}); check them"
+        )
+        return Decision("keep", f"Keep: {why}.", evidence)
     numbers = (
         f"on {found.rows} labelled rows the challenger's AUC is {found.challenger:.4f} against "
         f"{found.champion:.4f}, a {'gain' if found.difference >= 0 else 'loss'} of {found.difference:+.4f} "
@@ -218,6 +225,4 @@ def _judge(evidence: Evidence, found: Comparison, policy: Policy) -> Decision:
     )
     if found.low > policy.margin and found.confidence >= policy.confidence:
         return Decision("promote", f"Promote: {numbers} that clears the margin of {policy.margin:.4f}.", evidence)
-    return Decision(
-        "reject", f"Reject: {numbers} that does not clear the margin of {policy.margin:.4f}.", evidence
-    )
+    return Decision("reject", f"Reject: {numbers} that does not clear the margin of {policy.margin:.4f}.", evidence)

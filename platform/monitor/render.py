@@ -39,8 +39,7 @@ def render(job: Mapping[str, Any]) -> list[str]:
     numeric, text, skipped = _kinds(frames["reference"], frames["current"])
     definition = DataDefinition(numerical_columns=numeric, categorical_columns=text)
     sides = {
-        side: Dataset.from_pandas(frame[numeric + text], data_definition=definition)
-        for side, frame in frames.items()
+        side: Dataset.from_pandas(frame[numeric + text], data_definition=definition) for side, frame in frames.items()
     }
     limits = {name: job["thresholds"][name] for name in numeric + text if name in job["thresholds"]}
     preset = DataDriftPreset(method="psi", per_column_threshold=limits)

@@ -98,12 +98,15 @@ class Renderer:
     def close(self) -> None:
         """Wait for the reports under way, then end the process."""
         self._threads.shutdown(wait=True)
+        self._cleaned()
+
+    def _cleaned(self) -> None:
         self._end()
         self._folder.cleanup()
 
     def close_later(self) -> None:
         """Take no more reports; the process ends by itself after those already given."""
-        self._threads.submit(self._end)
+        self._threads.submit(self._cleaned)
         self._threads.shutdown(wait=False)
 
     def _render(self, reference: pa.Table, current: pa.Table, thresholds: Mapping[str, float]) -> Rendered:

@@ -71,9 +71,7 @@ def add_labels(ws: Workspace, endpoint: str, labels: pa.Table) -> TableVersion:
     return version
 
 
-def scored(
-    ws: Workspace, endpoint: str, window: Window | None = None, *, as_of: datetime | None = None
-) -> pa.Table:
+def scored(ws: Workspace, endpoint: str, window: Window | None = None, *, as_of: datetime | None = None) -> pa.Table:
     """Predictions whose label is known, one row each, with the label.
 
     Args:
@@ -145,7 +143,9 @@ def _checked(labels: pa.Table) -> pa.Table:
     try:
         return chosen.cast(SCHEMA)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise SchemaMismatch(f"labels do not fit {dict(zip(SCHEMA.names, SCHEMA.types, strict=True))}: {error}") from error
+        raise SchemaMismatch(
+            f"labels do not fit {dict(zip(SCHEMA.names, SCHEMA.types, strict=True))}: {error}"
+        ) from error
 
 
 def _consistent(rows: pa.Table) -> pa.Table:

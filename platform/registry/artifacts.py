@@ -156,9 +156,7 @@ def _write(files: FileSystem, path: str, source: BinaryIO, digest: str) -> None:
             found.update(chunk)
             sink.write(chunk)
     if found.hexdigest() != digest:
-        raise StorageError(
-            f"the file for artifact {digest} changed while it was stored: store it when it is complete"
-        )
+        raise StorageError(f"the file for artifact {digest} changed while it was stored: store it when it is complete")
 
 
 def _fetch(ws: Workspace, digest: str, sink: BinaryIO) -> None:
@@ -169,17 +167,14 @@ def _fetch(ws: Workspace, digest: str, sink: BinaryIO) -> None:
         try:
             source: Any = files.open_input_stream(path)
         except FileNotFoundError as error:
-            raise ArtifactCorrupt(
-                f"artifact {digest} is missing at {url}: restore it, or make it again"
-            ) from error
+            raise ArtifactCorrupt(f"artifact {digest} is missing at {url}: restore it, or make it again") from error
         with source:
             for chunk in _chunks(source):
                 found.update(chunk)
                 sink.write(chunk)
     if found.hexdigest() != digest:
         raise ArtifactCorrupt(
-            f"artifact {digest} at {url} has content with hash {found.hexdigest()}: "
-            "restore it, or make it again"
+            f"artifact {digest} at {url} has content with hash {found.hexdigest()}: restore it, or make it again"
         )
 
 

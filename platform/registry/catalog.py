@@ -52,9 +52,7 @@ def record_table(
     """
     pinned = _reference(ref).at(version)
     if version > LARGEST:
-        raise InvalidName(
-            f"version {version} of {pinned.qualified!r} is not valid: a Delta version has 64 bits"
-        )
+        raise InvalidName(f"version {version} of {pinned.qualified!r} is not valid: a Delta version has 64 bits")
     values = {
         "name": pinned.qualified,
         "version": version,
@@ -133,9 +131,7 @@ def tables(ws: Workspace) -> list[TableVersion]:
 def _reference(ref: Ref | str) -> Ref:
     parsed = Ref.parse(ref) if isinstance(ref, str) else ref
     if parsed.alias is not None:
-        raise InvalidName(
-            f"table reference {str(ref)!r} names an alias: tables have versions only, such as flights@3"
-        )
+        raise InvalidName(f"table reference {str(ref)!r} names an alias: tables have versions only, such as flights@3")
     return parsed
 
 

@@ -93,9 +93,10 @@ def raw_engine(url: str, pid: int) -> Engine:
         )
     try:
         return create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": 10})
-    except ModuleNotFoundError as error:
+    except (ModuleNotFoundError, exc.NoSuchModuleError) as error:
         raise ConfigError(
-            f"the registry {shown(url)} needs the driver {error.name!r}: pip install 'raylake[postgres]'"
+            f"the registry {shown(url)} needs a driver that is not installed ({error}): "
+            "use postgresql://user@host/db and pip install 'raylake[postgres]'"
         ) from error
 
 
@@ -129,9 +130,7 @@ def _sqlite(url: URL) -> Engine:
     try:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageError(
-            f"folder of the registry {url.database} cannot be created: {error.strerror}"
-        ) from error
+        raise StorageError(f"folder of the registry {url.database} cannot be created: {error.strerror}") from error
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

@@ -41,9 +41,7 @@ def put_folder(ws: Workspace, folder: str | Path) -> str:
     for path in sorted(base.rglob("*")):
         name = path.relative_to(base).as_posix()
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise DataError(
-                f"{name!r} in {str(base)!r} is neither a file nor a folder: store copies instead of links"
-            )
+            raise DataError(f"{name!r} in {str(base)!r} is neither a file nor a folder: store copies instead of links")
         if path.is_file():
             manifest[_checked(name)] = {"sha256": put_file(ws, path), "size": path.stat().st_size}
     return put_bytes(ws, json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode())
@@ -81,8 +79,9 @@ def fetch_folder(ws: Workspace, digest: str, dest: str | Path) -> Path:
 
 
 def _manifest(ws: Workspace, digest: str) -> dict[str, dict[str, Any]]:
+    data = get_bytes(ws, digest)
     try:
-        manifest = json.loads(get_bytes(ws, digest))
+        manifest = json.loads(data)
         for name, entry in manifest.items():
             _checked(name)
             check_digest(entry["sha256"])
@@ -93,17 +92,8 @@ def _manifest(ws: Workspace, digest: str) -> dict[str, dict[str, Any]]:
 
 def _checked(name: str) -> str:
     path = PurePosixPath(name)
-    if (
-        not name
-        or path.is_absolute()
-        or ".." in path.parts
-        or "\\" in name
-        or "\0" in name
-        or str(path) != name
-    ):
-        raise InvalidName(
-            f"path {name!r} in a folder is not valid: use a relative path without '..' and '\\'"
-        )
+    if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or str(path) != name:
+        raise InvalidName(f"path {name!r} in a folder is not valid: use a relative path without '..' and '\\'")
     return name
 
 

@@ -118,9 +118,7 @@ def events(
 
 
 def _alert(row: AlertRow) -> Alert:
-    return Alert(
-        row.id or 0, row.severity, Node.parse(row.subject), row.message, row.evidence, row.created_at
-    )
+    return Alert(row.id or 0, row.severity, Node.parse(row.subject), row.message, row.evidence, row.created_at)
 
 
 def _event(row: EventRow) -> Event:

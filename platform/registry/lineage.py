@@ -31,9 +31,7 @@ _EDGE = MAPPERS.metadata.tables["lineage_edge"]
 _PARTS = ("kind", "name", "version")
 
 
-def add_lineage(
-    ws: Workspace, inputs: Iterable[Node], outputs: Iterable[Node], *, by: Node | None = None
-) -> None:
+def add_lineage(ws: Workspace, inputs: Iterable[Node], outputs: Iterable[Node], *, by: Node | None = None) -> None:
     """Record that `outputs` were made from `inputs`; edges that exist already stay as they are.
 
     Args:
@@ -123,10 +121,7 @@ def _walk(ws: Workspace, node: Node | str, depth: int | None, *, up: bool) -> li
         raise DataError(f"depth {depth} is not valid: use 0 or more, or None for no limit")
     source, target = _NODE.alias("source"), _NODE.alias("target")
     with reading(ws) as session:
-        if (
-            depth is not None
-            and depth > session.execute(select(func.count()).select_from(_NODE)).scalar_one()
-        ):
+        if depth is not None and depth > session.execute(select(func.count()).select_from(_NODE)).scalar_one():
             depth = None  # no way without a cycle is longer
         query = (
             select(*(end.c[part] for end in (source, target) for part in _PARTS))

@@ -109,9 +109,7 @@ def _file_lock(path: Path) -> Iterator[None]:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise StorageError(
-            f"lock file {path} cannot be written: {error.strerror}. Free or unlock the disk"
-        ) from error
+        raise StorageError(f"lock file {path} cannot be written: {error.strerror}. Free or unlock the disk") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

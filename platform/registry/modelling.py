@@ -68,9 +68,7 @@ def register(
         known = session.exec(
             select(ModelVersionRow).where(ModelVersionRow.model == name, ModelVersionRow.run_id == run_id)
         ).first()
-        row = known or _append(
-            session, name, done.artifact, done.metrics, description, [Node("run", run_id)], run_id
-        )
+        row = known or _append(session, name, done.artifact, done.metrics, description, [Node("run", run_id)], run_id)
         if alias is not None:
             _point(session, name, alias, row.version)
         return _record(session, row)
@@ -166,9 +164,7 @@ def models(ws: Workspace) -> list[Model]:
         for row in session.exec(select(AliasRow).order_by(col(AliasRow.alias))):
             aliases.setdefault(row.model, {})[row.alias] = row.version
         rows = session.exec(select(ModelRow).order_by(col(ModelRow.name)))
-        return [
-            Model(row.name, latest.get(row.name), aliases.get(row.name, {}), row.created_at) for row in rows
-        ]
+        return [Model(row.name, latest.get(row.name), aliases.get(row.name, {}), row.created_at) for row in rows]
 
 
 def set_alias(
@@ -253,13 +249,9 @@ def _append(
     return row
 
 
-def _point(
-    session: Session, name: str, alias: str, version: int, expected: int | Unset | None = UNSET
-) -> None:
+def _point(session: Session, name: str, alias: str, version: int, expected: int | Unset | None = UNSET) -> None:
     if check_name(alias, "alias").isdecimal():
-        raise InvalidName(
-            f"alias {alias!r} is a number and would read as a version: use a word such as 'champion'"
-        )
+        raise InvalidName(f"alias {alias!r} is a number and would read as a version: use a word such as 'champion'")
     row = session.get(AliasRow, (name, alias))
     present = row.version if row else None
     if expected is not UNSET and present != expected:
@@ -280,17 +272,13 @@ def _point(
 
 def _resolve(session: Session, wanted: Ref) -> ModelVersionRow:
     if wanted.namespace != "main":
-        raise InvalidName(
-            f"model reference {str(wanted)!r} has a namespace: models have none, use name@version"
-        )
+        raise InvalidName(f"model reference {str(wanted)!r} has a namespace: models have none, use name@version")
     query = select(ModelVersionRow).where(ModelVersionRow.model == wanted.name)
     if wanted.alias is not None:
         pointer = session.get(AliasRow, (wanted.name, wanted.alias))
         query = query.where(ModelVersionRow.version == (pointer.version if pointer else None))
     elif wanted.version is not None:
-        query = query.where(
-            ModelVersionRow.version == (wanted.version if wanted.version <= LARGEST else None)
-        )
+        query = query.where(ModelVersionRow.version == (wanted.version if wanted.version <= LARGEST else None))
     row = session.exec(query.order_by(col(ModelVersionRow.version).desc()).limit(1)).first()
     if row is None:
         raise _missing(session, wanted)

@@ -206,9 +206,7 @@ def drift_reports(ws: Workspace, endpoint: str | None = None) -> list[DriftRepor
 
 def _utc(moment: datetime) -> datetime:
     if moment.utcoffset() is None:
-        raise DataError(
-            f"moment {moment} has no time zone: use an aware datetime, such as datetime(..., tzinfo=UTC)"
-        )
+        raise DataError(f"moment {moment} has no time zone: use an aware datetime, such as datetime(..., tzinfo=UTC)")
     return moment.astimezone(UTC)
 
 

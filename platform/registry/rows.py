@@ -24,9 +24,7 @@ def insert_new(session: Session, row: type[Row], values: list[dict[str, Any]]) -
         session.execute(postgresql.insert(row).on_conflict_do_nothing(), values)
 
 
-def upsert(
-    session: Session, row: type[Row], values: list[dict[str, Any]], key: list[str], changed: list[str]
-) -> None:
+def upsert(session: Session, row: type[Row], values: list[dict[str, Any]], key: list[str], changed: list[str]) -> None:
     """Insert rows; where the key exists, replace the columns `changed`."""
     if not values:
         return

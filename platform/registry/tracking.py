@@ -98,10 +98,7 @@ def log_metrics(ws: Workspace, run_id: str, metrics: Mapping[str, float], step: 
         upsert(
             session,
             MetricRow,
-            [
-                {"run_seq": row.seq, "key": k, "step": step, "value": v, "created_at": at}
-                for k, v in values.items()
-            ],
+            [{"run_seq": row.seq, "key": k, "step": step, "value": v, "created_at": at} for k, v in values.items()],
             key=["run_seq", "key", "step"],
             changed=["value", "created_at"],
         )
@@ -118,14 +115,9 @@ def metric_history(ws: Workspace, run_id: str, key: str) -> list[tuple[int, floa
     with reading(ws) as session:
         row = _row(session, run_id)
         query = (
-            select(MetricRow)
-            .where(MetricRow.run_seq == row.seq, MetricRow.key == key)
-            .order_by(col(MetricRow.step))
+            select(MetricRow).where(MetricRow.run_seq == row.seq, MetricRow.key == key).order_by(col(MetricRow.step))
         )
-        return [
-            (metric.step, float("nan") if metric.value is None else metric.value)
-            for metric in session.exec(query)
-        ]
+        return [(metric.step, float("nan") if metric.value is None else metric.value) for metric in session.exec(query)]
 
 
 def finish_run(

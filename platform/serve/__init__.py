@@ -1,1 +1,19 @@
-"""raylake.serve."""
+"""Online prediction: registered models behind HTTP on Ray Serve, with look-up, capture and hot swap."""
+
+from .deploy import deploy, endpoint, endpoints, shutdown, status, undeploy
+from .values import Autoscale, Capture, Endpoint
+from .waiting import wait_captured, wait_for_version
+
+__all__ = [
+    "Autoscale",
+    "Capture",
+    "Endpoint",
+    "deploy",
+    "endpoint",
+    "endpoints",
+    "shutdown",
+    "status",
+    "undeploy",
+    "wait_captured",
+    "wait_for_version",
+]

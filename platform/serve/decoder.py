@@ -20,7 +20,6 @@ MAX_ROWS = 10_000
 MAX_ID = 256
 _TOP_LEVEL = frozenset({"rows", "columns", "ids", "features"})
 _SHAPE = 'send {"rows": [{...}, ...]} or {"columns": {...}}'
-_ABSENT: Any = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +93,6 @@ class Decoder:
             raise InvalidRequest(f"'features' is {_show(wanted)}: send true or false", field="features")
         return Request(checked, rows, _ids(found.get("ids"), rows), wanted)
 
-    def is_override(self, name: str) -> bool:
-        """Whether `name` is a feature that would be looked up if it were not sent."""
-        return self._by_name[name].role == "override"
-
     def table(self, columns: Mapping[str, list[Any]]) -> pa.Table:
         """Checked columns as an Arrow table of the fields' types."""
         names = [field.name for field in self.fields if field.name in columns]
@@ -120,26 +115,10 @@ class Decoder:
             sent.update(names)
         columns = {field.name: [row[field.name] for row in rows] for field in self._required}
         if len(sent) > len(columns):
-            columns.update(self._given(rows, sent))
+            # A feature that is not sent for a row is null there, and so looked up.
+            optional = (field.name for field in self._optional if field.name in sent)
+            columns.update({name: [row.get(name) for row in rows] for name in optional})
         return columns, len(rows)
-
-    def _given(self, rows: list[dict[str, Any]], sent: set[str]) -> dict[str, list[Any]]:
-        """Optional fields; one that is in some rows must be in all."""
-        columns = {}
-        for field in self._optional:
-            if field.name not in sent:
-                continue
-            values = [row.get(field.name, _ABSENT) for row in rows]
-            if _ABSENT in values:
-                index = values.index(_ABSENT)
-                raise InvalidRequest(
-                    f"field {field.name!r} is missing in row {index} and given in others: "
-                    "give it in all rows or in none",
-                    field=field.name,
-                    row=index,
-                )
-            columns[field.name] = values
-        return columns
 
     def _of_columns(self, columns: Any) -> tuple[dict[str, list[Any]], int]:
         if type(columns) is not dict:

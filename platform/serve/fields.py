@@ -85,8 +85,8 @@ def kind_of(dtype: pa.DataType) -> Kind:
 
 
 def _integer(value: Any) -> int:
-    # 3.0 is how several clients write a whole number; True is a mistake.
-    if isinstance(value, float) and value.is_integer():
+    # 3.0 is how several clients write a whole number; beyond 2**53 a float is no longer exact. True is a mistake.
+    if type(value) is float and value.is_integer() and abs(value) <= 2**53:
         value = int(value)
     if type(value) is int and -_INT64 <= value < _INT64:
         return value

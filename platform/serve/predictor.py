@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..core import DeploymentFailed, Node
-from ..train import LoadedModel
 from .decoder import MAX_ROWS, Decoder, Request
 from .fields import Field, kind_of
+
+if TYPE_CHECKING:
+    from ..train import LoadedModel
 
 
 class Reader(Protocol):
@@ -102,12 +104,6 @@ class Predictor:
     def _score(self, columns: Any) -> tuple[NDArray[np.float64], pa.Table, pa.Table]:
         frame = self.decoder.table(columns)
         features = frame if self._reader is None else self._reader.assemble(frame)
-        if self._reader is not None:
-            for name in columns:
-                # A feature that the client sent wins over the one that is stored.
-                if self.decoder.is_override(name):
-                    index = features.schema.get_field_index(name)
-                    features = features.set_column(index, name, frame.column(name))
         features = features.select(self._names)
         return self.model.predict(features), features, frame
 

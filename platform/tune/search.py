@@ -125,6 +125,7 @@ def _tune(
 ) -> _Best:
     """Run the trials; each is in the registry when this returns or raises."""
     from ray import tune
+    from ray.tune.logger import JsonLoggerCallback
 
     from .recorder import Recorder
 
@@ -136,7 +137,13 @@ def _tune(
         tune.with_resources(_trainable(spec, plan, space, threads), {"cpu": threads}),
         tune_config=_tune_config(spec, space, goal),
         run_config=tune.RunConfig(
-            name=name, storage_path=path, storage_filesystem=filesystem, callbacks=[recorder], verbose=0
+            name=name,
+            storage_path=path,
+            storage_filesystem=filesystem,
+            # Without its JSON files Ray Tune warns about every trial at the end.
+            callbacks=[recorder, JsonLoggerCallback()],
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            verbose=0,
         ),
     )
     try:
@@ -263,7 +270,7 @@ def _sizes(trials: int, concurrency: int | None) -> tuple[int, int]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Ray Tune's own CSV, JSON and TensorBoard files: the registry holds the results."""
+    """Without Ray Tune's own CSV and TensorBoard files: the registry holds the results."""
     name = "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"
     former = os.environ.get(name)
     os.environ[name] = "1"

@@ -68,7 +68,7 @@ def test_a_migration_that_fails_leaves_nothing(any_ws: Workspace) -> None:
 
 
 def test_unknown_revisions(any_ws: Workspace) -> None:
-    with pytest.raises(ConfigError, match="cannot be moved to '4711'.*knows revisions up to"):
+    with pytest.raises(ConfigError, match=r"cannot be moved to '4711'.*knows revisions up to"):
         registry.migrate_schema(any_ws, "4711")
 
 

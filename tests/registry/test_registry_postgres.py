@@ -30,7 +30,7 @@ def test_no_message_shows_the_password(server: Any, ws: Workspace) -> None:
         (server.url("missing"), "s3cret"),
         (good.replace(":s3cret-of-the-tests@", "@") + "?password=hunter2", "hunter2"),
     ):
-        with pytest.raises(StorageError, match="127.0.0.1") as caught:
+        with pytest.raises(StorageError, match=r"127\.0\.0\.1") as caught:
             registry.tables(dataclasses.replace(ws, registry_url=wrong))
         assert secret not in "".join(traceback.format_exception(caught.value))
 

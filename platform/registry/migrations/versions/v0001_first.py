@@ -101,10 +101,7 @@ def _tracking() -> None:
     op.create_table(
         "run",
         _counter("seq"),
-        *(
-            _text(name)
-            for name in ("id", "kind", "name", "status", "params", "metrics", "tags", "inputs", "outputs")
-        ),
+        *(_text(name) for name in ("id", "kind", "name", "status", "params", "metrics", "tags", "inputs", "outputs")),
         _text("parent", nullable=True),
         _text("artifact", nullable=True),
         _text("error"),

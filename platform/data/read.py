@@ -1,0 +1,291 @@
+"""Reading tables at a pinned version: as Arrow without Ray, or as a Ray Dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pds
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+
+from .. import registry
+from ..core import NotFound, Ref, SchemaMismatch, Workspace, ensure_ray, urls
+from ..registry import TableVersion
+from .arrow_types import describe
+from .delta_log import arrow_schema, count_rows, entries, is_empty_creation, open_delta, require
+from .storage_errors import storage_errors
+
+if TYPE_CHECKING:
+    import ray.data
+
+Filter = pc.Expression | Sequence[Any] | None
+
+
+def table(
+    ws: Workspace,
+    ref: Ref | str,
+    *,
+    columns: Sequence[str] | None = None,
+    filter: Filter = None,  # noqa: A002
+) -> pa.Table:
+    """Read a table, or a version of it, into memory; starts no Ray.
+
+    Args:
+        ws: The workspace.
+        ref: ``flights`` (newest) or ``flights@3``.
+        columns: Which columns, in this order; all by default.
+        filter: A pyarrow expression, or rows in pyarrow's list form such as ``[("origin", "==", "EWR")]``. Files
+            whose statistics exclude it are not opened.
+
+    Raises:
+        NotFound: There is no such table or version.
+        SchemaMismatch: A column does not exist.
+
+    Example:
+        >>> import tempfile
+        >>> from raylake.data import write
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> version = write(ws, "numbers", pa.table({"n": [1, 2, 3]}))
+        >>> table(ws, "numbers@1", filter=[("n", ">", 1)])["n"].to_pylist()
+        [2, 3]
+    """
+    parsed = _reference(ref)
+    opened = require(ws, parsed)
+    schema = arrow_schema(opened)
+    wanted = _columns(columns, schema, parsed)
+    expression = as_expression(filter)
+    with storage_errors(ws.table_url(parsed)):
+        dataset = pds.FileSystemDataset(
+            fragments(opened, ws.table_url(parsed), expression), schema, pds.ParquetFileFormat()
+        )
+        return dataset.to_table(columns=wanted, filter=expression)
+
+
+def read(
+    ws: Workspace,
+    ref: Ref | str,
+    *,
+    columns: Sequence[str] | None = None,
+    filter: Filter = None,  # noqa: A002
+) -> ray.data.Dataset:
+    """Read a table, or a version of it, as a Ray Dataset; the version is pinned now.
+
+    Args:
+        ws: The workspace.
+        ref: ``flights`` (newest) or ``flights@3``.
+        columns: Which columns, in this order; all by default.
+        filter: As for `table`.
+
+    Raises:
+        NotFound: There is no such table or version.
+        SchemaMismatch: A column does not exist.
+
+    Example:
+        >>> read(Workspace.open(), "flights@3", columns=["origin"]).count()  # doctest: +SKIP
+        336776
+    """
+    from .table_source import table_dataset
+
+    parsed = _reference(ref)
+    opened = require(ws, parsed)
+    schema = arrow_schema(opened)
+    expression = as_expression(filter)
+    wanted = _columns(columns, schema, parsed)
+    found = fragments(opened, ws.table_url(parsed), expression)
+    ensure_ray(ws)
+    return table_dataset(found, schema, wanted, expression)
+
+
+def exists(ws: Workspace, ref: Ref | str) -> bool:
+    """Whether a table, or the version that `ref` pins, exists.
+
+    Example:
+        >>> import tempfile
+        >>> exists(Workspace.open(tempfile.mkdtemp()), "flights")
+        False
+    """
+    try:
+        require(ws, _reference(ref))
+    except NotFound:
+        return False
+    return True
+
+
+def versions(ws: Workspace, ref: Ref | str) -> list[TableVersion]:
+    """Every version of a table that holds rows or changed them, oldest first, from the table's own log.
+
+    Raises:
+        NotFound: There is no such table.
+
+    Example:
+        >>> import tempfile
+        >>> from raylake.data import write
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> for n in (1, 2):
+        ...     version = write(ws, "numbers", pa.table({"n": [n]}))
+        >>> [(str(version), version.rows) for version in versions(ws, "numbers")]
+        [('numbers@1', 1), ('numbers@2', 2)]
+    """
+    parsed = _reference(ref)
+    opened = require(ws, Ref(parsed.name, namespace=parsed.namespace))
+    columns = describe(arrow_schema(opened))
+    found: list[TableVersion] = []
+    total: int | None = 0
+    for entry in reversed(list(entries(opened))):
+        if entry.version == 0 and entry.operation == "CREATE TABLE":
+            continue
+        added = entry.facts.get("rows")
+        if entry.facts.get("mode") == "overwrite":
+            total = added
+        elif added is not None:
+            total = None if total is None else total + added
+        elif entry.operation == "WRITE":
+            total = None
+        moment = datetime.fromtimestamp(entry.timestamp / 1000, UTC)
+        operation = str(entry.facts.get("operation", entry.operation.lower()))
+        metrics = dict(entry.facts.get("metrics", {}))
+        source = str(entry.facts.get("source", ""))
+        found.append(TableVersion(parsed.qualified, entry.version, total, columns, operation, metrics, source, moment))
+    return found
+
+
+def sync_table(ws: Workspace, ref: Ref | str) -> TableVersion:
+    """Record in the registry the newest version of a table that workers wrote with ``record=False``.
+
+    Raises:
+        NotFound: There is no such table.
+
+    Example:
+        >>> import tempfile
+        >>> from raylake.data import write
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> version = write(ws, "predictions.delay", pa.table({"p": [0.5]}), record=False)
+        >>> str(sync_table(ws, "predictions.delay"))
+        'predictions.delay@1'
+    """
+    parsed = _reference(ref)
+    opened = require(ws, parsed)
+    newest = next((entry for entry in entries(opened) if entry.version == opened.version()), None)
+    facts = {} if newest is None else newest.facts
+    return registry.record_table(
+        ws,
+        Ref(parsed.name, namespace=parsed.namespace),
+        opened.version(),
+        rows=count_rows(opened),
+        schema=describe(arrow_schema(opened)),
+        operation=str(facts.get("operation", "write")),
+        metrics={"rows_written": facts.get("rows"), "files": facts.get("files")},
+        source=str(facts.get("source", "")),
+    )
+
+
+def vacuum(ws: Workspace, ref: Ref | str, *, keep_hours: int = 168) -> int:
+    """Remove files that no version within `keep_hours` needs, files of killed writers included.
+
+    Args:
+        ws: The workspace.
+        ref: The table.
+        keep_hours: Files younger than this stay: a writer may still be at work on them.
+
+    Returns:
+        How many files were removed. Versions older than `keep_hours` can no longer be read.
+
+    Raises:
+        NotFound: There is no such table.
+
+    Example:
+        >>> import tempfile
+        >>> from raylake.data import write
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> version = write(ws, "numbers", pa.table({"n": [1]}))
+        >>> vacuum(ws, "numbers")
+        0
+    """
+    parsed = _reference(ref)
+    opened = require(ws, Ref(parsed.name, namespace=parsed.namespace))
+    with storage_errors(ws.table_url(parsed)):
+        gone = opened.vacuum(keep_hours, dry_run=False, enforce_retention_duration=False, full=True)
+    return len(gone)
+
+
+def as_expression(chosen: Filter) -> pc.Expression | None:
+    """A filter as a pyarrow expression."""
+    if chosen is None or isinstance(chosen, pc.Expression):
+        return chosen
+    return pq.filters_to_expression(chosen)
+
+
+def newest_version(ws: Workspace, ref: Ref) -> int | None:
+    """The table's newest version, or ``None`` when there is no table."""
+    opened = open_delta(ws.table_url(ref))
+    return None if opened is None or is_empty_creation(opened) else opened.version()
+
+
+def fragments(opened: DeltaTable, url: str, wanted: pc.Expression | None) -> list[Any]:
+    """The version's files, each with what its statistics promise; those that `wanted` excludes are left out."""
+    schema = arrow_schema(opened)
+    partitions = opened.metadata().partition_columns
+    store, folder = urls.filesystem(url)
+    layout = pds.ParquetFileFormat()
+    made = []
+    for action in pa.table(opened.get_add_actions()).to_pylist():
+        promise = _promise(action, schema, partitions)
+        made.append(layout.make_fragment(f"{folder}/{action['path']}", store, promise))
+    if wanted is None:
+        return made
+    return list(pds.FileSystemDataset(made, schema, layout).get_fragments(filter=wanted))
+
+
+def _promise(action: dict[str, Any], schema: pa.Schema, partitions: Iterable[str]) -> pc.Expression:
+    """What holds for every row of a file.
+
+    deltalake's own dataset compares with a null bound where a bound is missing, which then excludes every row.
+    """
+    promise = partition_promise(action.get("partition") or {}, schema, partitions)
+    low, high, nulls = (action.get(key) or {} for key in ("min", "max", "null_count"))
+    for field in schema:
+        least, greatest, missing = low.get(field.name), high.get(field.name), nulls.get(field.name)
+        if least is None or greatest is None or missing is None or pa.types.is_nested(field.type):
+            continue
+        column = pc.field(field.name)
+        between = (column >= _typed(least, field.type)) & (column <= _typed(greatest, field.type))
+        promise = promise & (between if missing == 0 else between | column.is_null())
+    return promise
+
+
+def partition_promise(values: Mapping[str, Any], schema: pa.Schema, partitions: Iterable[str]) -> pc.Expression:
+    """The values of the partition columns, which lie in the log and not in the file."""
+    promise = pc.scalar(True)
+    for name in partitions:
+        value = values.get(name)
+        known = pc.field(name).is_null() if value is None else pc.field(name) == _typed(value, schema.field(name).type)
+        promise = promise & known
+    return promise
+
+
+def _typed(value: Any, dtype: pa.DataType) -> pa.Scalar:
+    if isinstance(value, datetime) and value.tzinfo is None:
+        value = value.replace(tzinfo=UTC)
+    if isinstance(value, str) and not pa.types.is_string(dtype):
+        return pa.scalar(value).cast(dtype)
+    if isinstance(value, date | datetime) or pa.types.is_string(dtype):
+        return pa.scalar(value, dtype)
+    return pa.scalar(value).cast(dtype)
+
+
+def _reference(ref: Ref | str) -> Ref:
+    parsed = Ref.parse(ref) if isinstance(ref, str) else ref
+    if parsed.alias is not None:
+        raise NotFound(f"table {str(ref)!r} names an alias: tables have versions only, such as {parsed.name}@3")
+    return parsed
+
+
+def _columns(columns: Sequence[str] | None, schema: pa.Schema, ref: Ref) -> list[str] | None:
+    unknown = [name for name in columns or () if name not in schema.names]
+    if unknown:
+        raise SchemaMismatch(f"table {str(ref)!r} has no columns {unknown}; it has {schema.names}")
+    return None if columns is None else list(columns)

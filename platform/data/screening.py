@@ -1,0 +1,217 @@
+"""One split on its way to files: typed, transformed, checked; good rows to the table, bad ones to quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..core import ExpectationFailed, SchemaMismatch, SourceError
+from .arrow_types import describe, storable_schema
+from .casting import cast_table, complaint
+from .connector import Split
+from .file_writer import FileWriter, NewFile
+from .quarantine import QUARANTINE_SCHEMA, rejected, rejected_lines, take_failing
+from .source import Source
+
+UNPARSABLE = "unparsable"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a task needs to screen splits.
+
+    Attributes:
+        source: The source.
+        schema: Types of the raw columns.
+        stored: The table's columns when it exists: all-null results take their type from it.
+        url: The table's folder.
+        quarantine_url: The quarantine table's folder.
+        partitions: Partition columns of the table.
+        quarantine: Whether rejected rows are kept; otherwise the first one fails the ingest.
+    """
+
+    source: Source
+    schema: pa.Schema
+    stored: pa.Schema | None
+    url: str
+    quarantine_url: str
+    partitions: tuple[str, ...]
+    quarantine: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """What a task wrote.
+
+    Attributes:
+        files: Files of accepted rows.
+        rejects: Files of rejected rows.
+        schema: Columns of the accepted rows, or ``None`` when the source had no batch.
+        read: Rows and broken lines that were read.
+        checked: Expectation to number of rows that it was tried on.
+        failed: Expectation (or ``unparsable``) to number of rows that broke it.
+    """
+
+    files: tuple[NewFile, ...]
+    rejects: tuple[NewFile, ...]
+    schema: pa.Schema | None
+    read: int
+    checked: Mapping[str, int]
+    failed: Mapping[str, int]
+
+
+@dataclass(slots=True)
+class _Screen:
+    job: Job
+    rejects: FileWriter
+    writer: FileWriter | None = None
+    read: int = 0
+    checked: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, int] = field(default_factory=dict)
+
+    def split(self, split: Split) -> None:
+        for batch in self.job.source.connector.read(split):
+            if batch.broken:
+                self._reject(rejected_lines(batch.broken, split.name), UNPARSABLE, batch.broken[0][0])
+                self.read += len(batch.broken)
+            self.read += batch.rows.num_rows
+            self._rows(batch.rows, split.name)
+
+    def _rows(self, raw: pa.Table, file: str) -> None:
+        check_header(raw.schema.names, self.job, file)
+        known = pa.schema([entry for entry in self.job.schema if entry.name in raw.column_names])
+        typed, masks = cast_table(raw, known, tuple(self.job.source.null_values))
+        if masks:
+            typed, raw = self._unparsable(raw, typed, masks, file)
+        changed = self.job.source.transform is not None
+        if self.job.source.transform is not None:
+            typed = _transformed(self.job.source, typed)
+        self._expect(typed, None if changed else raw, file)
+
+    def _unparsable(
+        self, raw: pa.Table, typed: pa.Table, masks: Mapping[str, pa.Array], file: str
+    ) -> tuple[pa.Table, pa.Table]:
+        any_bad = None
+        for mask in masks.values():
+            any_bad = mask if any_bad is None else pc.or_(any_bad, mask)
+        kept, bad = take_failing(raw, any_bad)
+        if bad.num_rows == 0:
+            return typed, raw
+        cells = {name: mask.filter(any_bad) for name, mask in masks.items()}
+        reasons = [
+            "; ".join(
+                complaint(name, bad.column(name)[row].as_py(), typed.schema.field(name).type)
+                for name, mask in cells.items()
+                if mask[row].as_py()
+            )
+            for row in range(bad.num_rows)
+        ]
+        self._reject(rejected(bad, reasons, file), UNPARSABLE, reasons[0])
+        return typed.filter(pc.invert(any_bad)), kept
+
+    def _expect(self, typed: pa.Table, raw: pa.Table | None, file: str) -> None:
+        for rule in self.job.source.rules:
+            if rule.whole:
+                rule.check_columns(typed.schema)
+                continue
+            mask = rule.failing(typed)
+            self.checked[rule.name] = self.checked.get(rule.name, 0) + typed.num_rows
+            count = pc.sum(mask).as_py() or 0
+            if count == 0:
+                self.failed.setdefault(rule.name, 0)
+                continue
+            if rule.on_fail in ("quarantine", "drop"):
+                kept, bad = take_failing(typed, mask)
+                if raw is not None:
+                    raw, original = take_failing(raw, mask)
+                if rule.on_fail == "quarantine":
+                    shown = bad if raw is None else original
+                    self._reject(rejected(shown, [rule.name] * count, file), rule.name, rule.name)
+                    count = 0
+                typed = kept
+            self.failed[rule.name] = self.failed.get(rule.name, 0) + count
+        self._accept(typed)
+
+    def _accept(self, typed: pa.Table) -> None:
+        if self.writer is None:
+            schema = storable_schema(typed.schema, known=self.job.stored)
+            self.writer = FileWriter(self.job.url, schema, self.job.partitions)
+        self.writer.write(typed)
+
+    def _reject(self, rows: pa.Table, rule: str, reason: str) -> None:
+        if not self.job.quarantine:
+            raise ExpectationFailed(
+                f"source {self.job.source.name!r} has a row that cannot be accepted ({reason}; "
+                f"row {rows['row'][0].as_py()[:200]} of {rows['source_file'][0].as_py()}): nothing was written; "
+                "correct it, or ingest with quarantine=True"
+            )
+        self.failed[rule] = self.failed.get(rule, 0) + rows.num_rows
+        self.rejects.write(rows)
+
+    def finish(self) -> Screened:
+        files = tuple(self.writer.close()) if self.writer is not None else ()
+        schema = None if self.writer is None else self.writer.schema
+        return Screened(files, tuple(self.rejects.close()), schema, self.read, self.checked, self.failed)
+
+    def discard(self) -> None:
+        self.rejects.discard()
+        if self.writer is not None:
+            self.writer.discard()
+
+
+def screen(job: Job, splits: Sequence[Split]) -> Screened:
+    """Read splits and write their rows to files; commits nothing. After an error no file is left.
+
+    Raises:
+        SourceError: A split cannot be read.
+        SchemaMismatch: A file's header, or a transform's result, does not fit.
+        ExpectationFailed: A row is rejected and `job.quarantine` is false.
+        StorageError: Files cannot be written.
+    """
+    work = _Screen(job, FileWriter(job.quarantine_url, QUARANTINE_SCHEMA))
+    try:
+        for split in splits:
+            work.split(split)
+        return work.finish()
+    except BaseException:
+        work.discard()
+        raise
+
+
+def check_header(names: Sequence[str], job: Job, file: str) -> None:
+    """Raise `SchemaMismatch` unless the columns of a file are those of the schema."""
+    missing = [name for name in job.schema.names if name not in names]
+    extra = [name for name in names if name not in job.schema.names]
+    evolve = job.source.schema_mode == "evolve"
+    problems = [f"lacks columns {missing}"] if missing and not evolve else []
+    if extra:
+        problems.append(f"has unknown columns {extra}")
+    if problems:
+        raise SchemaMismatch(
+            f"file {file} {' and '.join(problems)}; source {job.source.name!r} expects {describe(job.schema)}. "
+            "Correct the file or the source's schema"
+        )
+
+
+def _transformed(source: Source, typed: pa.Table) -> pa.Table:
+    assert source.transform is not None
+    result = source.transform(typed)
+    if not isinstance(result, pa.Table):
+        raise SchemaMismatch(
+            f"the transform of source {source.name!r} returned {type(result).__name__}, not a pa.Table"
+        )
+    return result
+
+
+def sample(source: Source, splits: Sequence[Split], *, most: int = 8) -> Iterator[pa.Table]:
+    """The first batch of up to `most` splits, evenly spaced."""
+    step = max(1, len(splits) // most)
+    for split in splits[::step][:most]:
+        for batch in source.connector.read(split):
+            yield batch.rows
+            break
+    if not splits:
+        raise SourceError(f"source {source.name!r} has nothing to read: its schema cannot be discovered")

@@ -1,0 +1,102 @@
+"""A Source: a named feed into one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from ..core import ConfigError, Ref, check_name
+from .arrow_types import arrow_type
+from .commits import Mode, SchemaMode
+from .connector import Connector
+from .expectations import Expectation, not_null, unique
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A named feed: connector, schema, expectations and write mode.
+
+    Attributes:
+        name: Name of the source; rows that fail go to ``quarantine.<name>``.
+        connector: Where the rows come from: `Csv`, `Parquet`, or any `Connector`.
+        schema: Column name to ``int64``, ``int32``, ``float64``, ``float32``, ``string``, ``bool``, ``timestamp`` or
+            ``date``. Without it the schema is discovered at the first ingest and kept for later ones.
+        key: Columns that identify a row; the expectations ``not_null`` and ``unique`` of them are implied.
+        event_time: Column that says when the row's event happened; must be a timestamp or a date.
+        expectations: Declared rules, checked in this order; a row is blamed on the first that it breaks.
+        transform: Called with typed rows (a part of a file at a time) before expectations; a top-level function from
+            table to table, picklable, each row on its own.
+        mode: ``append`` new files, or ``overwrite`` the table with all of them whenever one changed.
+        partition_by: Partition columns of the table.
+        table: Table to write, ``name`` or ``namespace.name``; by default the source's name.
+        null_values: Texts that mean null.
+        schema_mode: ``enforce``, or ``evolve`` to accept new columns.
+
+    Raises:
+        InvalidName: A name breaks the rule.
+        ConfigError: A type, or mode, is unknown.
+
+    Example:
+        >>> from raylake.data import Csv, between
+        >>> flights = Source("flights", Csv("raw/*.csv"), key=["id"], expectations=[between("distance", 1, 6000)])
+        >>> str(flights.ref), [rule.name for rule in flights.rules]
+        ('flights', ['not_null(id)', 'between(distance, 1, 6000)', 'unique(id)'])
+    """
+
+    name: str
+    connector: Connector
+    schema: Mapping[str, str] | None = None
+    key: Sequence[str] = ()
+    event_time: str | None = None
+    expectations: Sequence[Expectation] = ()
+    transform: Callable[[pa.Table], pa.Table] | None = None
+    mode: Mode = "append"
+    partition_by: Sequence[str] = field(default=())
+    table: str | None = None
+    null_values: Sequence[str] = ("", "NA")
+    schema_mode: SchemaMode = "enforce"
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "source name")
+        for column, dtype in (self.schema or {}).items():
+            arrow_type(dtype, column)
+        if self.mode not in ("append", "overwrite"):
+            raise ConfigError(f"mode={self.mode!r} of source {self.name!r} is not valid: use 'append' or 'overwrite'")
+        if self.schema_mode not in ("enforce", "evolve"):
+            raise ConfigError(
+                f"schema_mode={self.schema_mode!r} of source {self.name!r} is not valid: use 'enforce' or 'evolve'"
+            )
+        if isinstance(self.key, str) or isinstance(self.partition_by, str):
+            raise ConfigError(f"key and partition_by of source {self.name!r} are lists of columns, such as ['id']")
+        _ = self.ref
+
+    @property
+    def ref(self) -> Ref:
+        """The table that it feeds."""
+        return Ref.parse(self.table or self.name)
+
+    @property
+    def quarantine(self) -> Ref:
+        """The table of its rejected rows."""
+        return Ref(self.name, namespace="quarantine")
+
+    @property
+    def app_id(self) -> str:
+        """Identifier of its Delta transactions."""
+        return f"ingest:{self.name}"
+
+    @property
+    def rules(self) -> tuple[Expectation, ...]:
+        """Every expectation, those implied by `key` included; the ones about whole batches last."""
+        implied = [not_null(column) for column in self.key] + ([unique(*self.key)] if self.key else [])
+        listed = tuple(dict.fromkeys([*implied, *self.expectations]))
+        return tuple(sorted(listed, key=lambda rule: rule.whole))
+
+    @property
+    def declared(self) -> pa.Schema | None:
+        """The declared schema as Arrow, or ``None``."""
+        if self.schema is None:
+            return None
+        return pa.schema([(column, arrow_type(dtype, column)) for column, dtype in self.schema.items()])

@@ -1,0 +1,88 @@
+"""The expectation `unique`, checked by the driver on the files that tasks wrote, before they are committed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.dataset as pds
+
+from ..core import Ref, Workspace, urls
+from .expectations import Expectation
+from .file_writer import FileWriter, NewFile, remove_files
+from .quarantine import QUARANTINE_SCHEMA, rejected
+from .read import partition_promise, table
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Files that wait for their commit.
+
+    Attributes:
+        url: The table's folder.
+        schema: The table's columns.
+        partitions: The table's partition columns.
+        files: The files, in the order of the source.
+    """
+
+    url: str
+    schema: pa.Schema
+    partitions: tuple[str, ...]
+    files: tuple[NewFile, ...]
+
+
+def repeats(ws: Workspace, ref: Ref | None, rule: Expectation, pending: Pending) -> dict[int, list[int]]:
+    """Which rows repeat an earlier row's key: index of the file to the row numbers in it.
+
+    Args:
+        ws: The workspace.
+        ref: The table whose rows count as earlier, at a pinned version; ``None`` when there are none.
+        rule: A `unique` expectation.
+        pending: The new files.
+    """
+    columns = list(rule.columns)
+    parts = [
+        pl.DataFrame(_rows(pending, file, columns)).with_columns(file=pl.lit(index, pl.UInt32)).with_row_index("row")
+        for index, file in enumerate(pending.files)
+    ]
+    if not parts:
+        return {}
+    new = pl.concat(parts).drop_nulls(columns)
+    later = new.filter(~pl.struct(columns).is_first_distinct())
+    if ref is not None:
+        known = pl.DataFrame(table(ws, ref, columns=columns)).unique()
+        later = pl.concat([later, new.join(known, on=columns, how="semi")]).unique(["file", "row"])
+    grouped = later.sort("file", "row").group_by("file", maintain_order=True).agg("row")
+    return {int(index): rows for index, rows in grouped.iter_rows()}
+
+
+def remove_rows(
+    pending: Pending, found: dict[int, list[int]], rule: Expectation, reject_url: str, source: str
+) -> tuple[Pending, list[NewFile]]:
+    """Rewrite the files that hold repeated rows without them; return the files, and those of rejected rows."""
+    rejects = FileWriter(reject_url, QUARANTINE_SCHEMA)
+    replaced: dict[int, list[NewFile]] = {}
+    for index, numbers in found.items():
+        rows = _rows(pending, pending.files[index], pending.schema.names)
+        bad = pl.Series(numbers, dtype=pl.UInt32)
+        mask = pa.array(~pl.int_range(rows.num_rows, dtype=pl.UInt32, eager=True).is_in(bad.implode()))
+        if rule.on_fail == "quarantine":
+            out = rows.take(pa.array(numbers))
+            rejects.write(rejected(out, [rule.name] * out.num_rows, source))
+        writer = FileWriter(pending.url, pending.schema, pending.partitions)
+        writer.write(rows.filter(mask))
+        replaced[index] = writer.close()
+    remove_files(pending.url, [pending.files[index].path for index in found])
+    files = [new for index, file in enumerate(pending.files) for new in replaced.get(index, [file])]
+    return Pending(pending.url, pending.schema, pending.partitions, tuple(files)), rejects.close()
+
+
+def _rows(pending: Pending, file: NewFile, columns: Sequence[str]) -> Any:
+    store, folder = urls.filesystem(pending.url)
+    layout = pds.ParquetFileFormat()
+    promise = partition_promise(file.partition, pending.schema, pending.partitions)
+    fragment = layout.make_fragment(f"{folder}/{file.path}", store, promise)
+    return pds.FileSystemDataset([fragment], pending.schema, layout).to_table(columns=list(columns))

