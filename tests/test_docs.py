@@ -81,9 +81,9 @@ def test_the_readme_example_runs(
     names: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), names)
     out = capsys.readouterr().out
-    assert "visits@0" in out
+    assert "visits@1" in out
     assert "no-show@1" in out
-    assert "table:main.visits@0" in out
+    assert "table:main.visits@1" in out
     from raylake import serve
 
     serve.shutdown(names["ws"])  # type: ignore[arg-type]

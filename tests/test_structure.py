@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "platform").rglob("*.py"))
-LAYERS = ["core", "registry", "data", "features", "train", "tune", "serve", "monitor", "demo", "testing"]
+LAYERS = ["core", "registry", "data", "features", "train", "tune", "serve", "monitor", "flights", "demo", "testing"]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -11,18 +11,27 @@ from .ingest import ingest, ingest_all
 from .parquet_files import Parquet
 from .query import sql
 from .read import exists, read, sync_table, table, vacuum, versions
+from .recipe import Cast, FittedRecipe, Impute, OneHot, Ordinal, Recipe, Scale, Step
 from .source import Source
 from .write import write
 
 __all__ = [
+    "Cast",
     "Connector",
     "Csv",
     "Cursor",
     "Expectation",
+    "FittedRecipe",
+    "Impute",
+    "OneHot",
+    "Ordinal",
     "Parquet",
     "RawBatch",
+    "Recipe",
+    "Scale",
     "Source",
     "Split",
+    "Step",
     "at_least_rows",
     "between",
     "exists",

@@ -1,6 +1,5 @@
 """The flight story: real data through every layer, written against the public API only."""
 
-from .dataset import FlightFiles, flight_files
 from .display import Display, LiveDisplay, Silent
 from .options import Options
 from .result import DemoResult, Month
@@ -9,12 +8,10 @@ from .story import endpoint_reaches_raw, tell
 __all__ = [
     "DemoResult",
     "Display",
-    "FlightFiles",
     "LiveDisplay",
     "Month",
     "Options",
     "Silent",
     "endpoint_reaches_raw",
-    "flight_files",
     "tell",
 ]

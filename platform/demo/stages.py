@@ -9,9 +9,8 @@ import pyarrow as pa
 
 from .. import data, features, registry, train, tune
 from ..core import NotFound, Workspace
+from ..flights import LATE_ARRIVAL, VIEWS, flight_files, sources
 from ..registry import ModelVersion, TableVersion
-from .dataset import flight_files
-from .definitions import LATE_ARRIVAL, VIEWS, sources
 from .options import CHAMPION, ENDPOINT, Options, month_start
 
 SPACE = {

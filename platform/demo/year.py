@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 
 from .. import data, features, monitor, registry, serve, train
 from ..core import Node, Workspace
+from ..flights import LATE_ARRIVAL
 from .client import ReplayClient
-from .definitions import LATE_ARRIVAL
 from .display import Display
 from .options import ENDPOINT, MONTHS, Options, month_label, month_start, month_window
 from .replay import Traffic, replay
@@ -37,10 +37,11 @@ class Year:
         ws: Workspace,
         endpoint: serve.Endpoint,
         policy: monitor.Policy,
+        renderer: monitor.Renderer,
         options: Options,
         display: Display,
     ) -> None:
-        self._ws, self._endpoint, self._policy = ws, endpoint, policy
+        self._ws, self._endpoint, self._policy, self._renderer = ws, endpoint, policy, renderer
         self._options, self._display = options, display
         self._rendering: list[Future[registry.DriftReport]] = []
 

@@ -71,7 +71,7 @@ class _Ranked:
         if total == 0.0:
             return math.nan
         below = np.cumsum(negatives) - negatives / 2
-        return float(positives @ below) / total
+        return float(np.sum(positives * below)) / total  # not @: threads of BLAS fight on a busy machine
 
 
 def auc(scores: Floats, labels: npt.ArrayLike) -> float:
@@ -179,5 +179,5 @@ def _checked(scores: Floats, labels: npt.ArrayLike) -> tuple[Floats, npt.NDArray
         raise DataError(f"{int((~np.isfinite(values)).sum())} scores are not finite: the model must answer each row")
     if not np.isin(truth, (0, 1)).all():
         wrong = truth[~np.isin(truth, (0, 1))][0]
-        raise DataError(f"label {wrong!r} is neither 0 nor 1: AUC compares binary labels")
+        raise DataError(f"label {wrong} is neither 0 nor 1: AUC compares binary labels")
     return values, truth.astype(bool)

@@ -91,7 +91,7 @@ def wasserstein(reference: Floats, current: Floats, *, presorted: bool = False) 
     below_left = np.cumsum(from_left)[:-1]
     below_right = np.arange(1, len(values)) - below_left
     gaps = np.abs(below_left / len(left) - below_right / len(right))
-    distance, spread = float(gaps @ np.diff(values)), float(left.std())
+    distance, spread = float(np.sum(gaps * np.diff(values))), float(left.std())
     return distance / spread if spread > 0 else distance
 
 

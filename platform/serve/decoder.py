@@ -142,7 +142,8 @@ class Decoder:
         kind = field.kind
         if frozenset(map(type, values)) <= kind.exact and kind.safe(values):
             return values
-        convert, nullable, out = kind.convert, field.nullable, []
+        convert, nullable = kind.convert, field.nullable
+        out: list[Any] = []
         for index, value in enumerate(values):
             if value is None:
                 if not nullable:

@@ -194,8 +194,7 @@ def _run(endpoint: Endpoint, autoscale: Autoscale, capture: Capture, cpus: float
 
     from .replica import Replica
 
-    made = serve.deployment(
-        serve.ingress()(Replica),
+    options = serve.deployment(
         name="replica",
         ray_actor_options={"num_cpus": cpus},
         autoscaling_config=autoscale.to_serve(),
@@ -210,7 +209,7 @@ def _run(endpoint: Endpoint, autoscale: Autoscale, capture: Capture, cpus: float
         max_surge_percent=100,
         logging_config=QUIET,
     )
-    bound = made.bind(endpoint.ws, endpoint.name, endpoint.target, capture, max_rows)
+    bound = options(serve.ingress()(Replica)).bind(endpoint.ws, endpoint.name, endpoint.target, capture, max_rows)
     try:
         serve.run(bound, name=endpoint.name, route_prefix=f"/models/{endpoint.name}", logging_config=QUIET)
     except (RuntimeError, RayServeException) as error:

@@ -62,6 +62,7 @@ def ensure_serve(ws: Workspace, port: int | None = None) -> str:
             controller_options={"runtime_env": {"env_vars": fast_front()}},
         )
         client = _get_global_client()
+    assert client is not None
     return f"http://{LOOPBACK}:{client.http_config.port}"
 
 
@@ -77,7 +78,7 @@ def stop_serve() -> None:
     from ray import serve
 
     if serve_runs():
-        serve.shutdown()
+        serve.shutdown()  # type: ignore[no-untyped-call]
     shutil.rmtree(_folder(), ignore_errors=True)
 
 
@@ -146,8 +147,9 @@ def _check_free(port: int) -> None:
 def _one_local_node() -> bool:
     import ray
 
-    alive: list[dict[str, Any]] = [node for node in ray.nodes() if node["Alive"]]
-    return len(alive) == 1 and alive[0]["NodeManagerAddress"] == ray.util.get_node_ip_address()
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    alive = [node for node in nodes if node["Alive"]]
+    return len(alive) == 1 and alive[0]["NodeID"] == ray.get_runtime_context().get_node_id()
 
 
 def _folder() -> Path:

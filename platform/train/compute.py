@@ -84,7 +84,7 @@ def resolve(ws: Workspace, compute: Compute) -> Resources:
     import ray
 
     ensure_ray(ws)
-    nodes = [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+    nodes = [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     wanted = Resources(compute.workers, compute.cpus, 0, compute.memory)
     if compute.gpus != "auto":
         wanted = Resources(compute.workers, compute.cpus, int(compute.gpus), compute.memory)

@@ -65,20 +65,22 @@ def fit(ws: Workspace, spec: Spec, *, parent: str | None = None) -> Run:
     with closing(ws, run), tempfile.TemporaryDirectory(prefix="raylake-fit-") as name:
         folder = Path(name) / "model"
         job = _job(ws, spec, plan, resources)
-        report = launch(ws, job, resources, run.id, folder)
+        fitted = launch(ws, job, resources, run.id)
         trained = time.perf_counter()
+        folder.mkdir()
+        (folder / fitted.file).write_bytes(fitted.content)
         metrics = _complete(folder, spec, plan, run.id)
-        _log_history(ws, run.id, report.get("history", {}))
+        _log_history(ws, run.id, fitted.history)
         artifact = put_folder(ws, folder)
         seconds = {
             "plan_seconds": planned - started,
             "ray_train_seconds": trained - planned,
-            "load_seconds": report["load_seconds"],
-            "train_seconds": report["train_seconds"],
+            "load_seconds": fitted.load_seconds,
+            "train_seconds": fitted.train_seconds,
             "finish_seconds": time.perf_counter() - trained,
             "seconds": time.perf_counter() - started,
         }
-        metrics = {**metrics, "rounds": float(report["rounds"]), **seconds}
+        metrics = {**metrics, "rounds": float(fitted.rounds), **seconds}
         return finish_run(ws, run.id, metrics=metrics, artifact=artifact)
 
 

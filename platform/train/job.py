@@ -59,6 +59,27 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Fitted:
+    """What the first worker hands over.
+
+    Attributes:
+        file: Name of the model file.
+        content: Its bytes, in the framework's safe format.
+        rounds: Boosting rounds or epochs.
+        history: Per metric name such as ``valid_logloss``, its value after each round.
+        load_seconds: Time to read and prepare the rows.
+        train_seconds: Time of the training itself.
+    """
+
+    file: str
+    content: bytes
+    rounds: int
+    history: dict[str, list[float]]
+    load_seconds: float
+    train_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
     """Inputs float32 (n, columns) and labels float32 (n,) of one worker."""
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import shutil
-from collections.abc import Callable
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,79 +11,140 @@ import pyarrow.fs as pafs
 
 from ..core import TrainingFailed, Workspace, urls
 from .compute import Resources
-from .job import Job, datasets
-from .recorded import interruptible
+from .job import Fitted, Job, datasets
 from .trainers import XGBoost
 
+_ONE_WORKER = 0  # Ray Train's local mode: the loop runs in the calling process, without a worker group.
 
-def launch(ws: Workspace, job: Job, resources: Resources, run: str, folder: Path) -> dict[str, Any]:
-    """Train `job` on Ray workers; the model file is put into `folder`.
 
-    Returns:
-        What the first worker reported: ``load_seconds``, ``train_seconds``, ``rounds``, ``history``.
+def launch(ws: Workspace, job: Job, resources: Resources, run: str) -> Fitted:
+    """Train `job` on the cluster.
+
+    One worker is a Ray task that runs Ray Train's local mode: it takes a warm process and starts within
+    milliseconds. More are a Ray Train worker group, whose processes take seconds to start; a task leads it, so that
+    Ctrl-C and the end of this process reach all of it.
 
     Raises:
         TrainingFailed: A worker or Ray Train itself failed; the message is the worker's.
-        KeyboardInterrupt: Ctrl-C.
+        KeyboardInterrupt: Ctrl-C; the workers are stopped.
     """
+    import ray
+
+    reference = _alone(job, resources, run) if resources.workers == 1 else _group(ws, job, resources, run)
+    try:
+        found: Fitted = ray.get(reference)
+    except KeyboardInterrupt:
+        ray.cancel(reference, force=True)
+        raise
+    except ray.exceptions.RayTaskError as error:
+        reason = str(error.cause) if isinstance(error.cause, TrainingFailed) else f"worker 0: {_name(error.cause)}"
+        raise TrainingFailed(f"run {run} failed: {reason}") from error
+    except ray.exceptions.RayError as error:
+        raise TrainingFailed(f"run {run} failed: its worker died: {str(error).splitlines()[0]}") from error
+    return found
+
+
+def train_worker(config: dict[str, Any]) -> Fitted:
+    """Ray Train's loop on each worker; the first of a group reports the model as a checkpoint."""
     import ray.train
 
+    job: Job = config["job"]
+    fitted = _loop(job)
+    if job.workers == 1:
+        return fitted
+    if ray.train.get_context().get_world_rank() != 0:
+        ray.train.report({}, checkpoint=None)
+        return fitted
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / fitted.file).write_bytes(fitted.content)
+        facts = {name: getattr(fitted, name) for name in ("file", "rounds", "history", "load_seconds", "train_seconds")}
+        # Without a checkpoint Ray Train drops the metrics as well.
+        ray.train.report(facts, checkpoint=ray.train.Checkpoint.from_directory(folder))
+    return fitted
+
+
+def _loop(job: Job) -> Fitted:
+    # Imported in the worker only: the driver needs neither torch nor Lightning.
+    if isinstance(job.trainer, XGBoost):
+        from .xgboost_loop import train_xgboost
+
+        return train_xgboost(job)
+    from .torch_loop import train_torch
+
+    return train_torch(job)
+
+
+def _alone(job: Job, resources: Resources, run: str) -> Any:
+    import ray
+
+    options: dict[str, Any] = {"num_cpus": resources.cpus, "num_gpus": resources.gpus, "memory": resources.memory}
+    return ray.remote(max_retries=0, **options)(_local).options(name=f"fit-{run}").remote(job)
+
+
+def _local(job: Job) -> Fitted:
+    import ray.train
+
+    scaling = ray.train.ScalingConfig(num_workers=_ONE_WORKER, use_gpu=job.gpu)
+    found: Fitted = _trainer(job, scaling_config=scaling).fit().return_value
+    return found
+
+
+def _group(ws: Workspace, job: Job, resources: Resources, run: str) -> Any:
+    import ray
+
+    # Ray Train asks Ray's state API about its own controller. Without an address that API follows the file that
+    # the machine's last `ray start` left behind, and a dead cluster there stalls every fit for half a minute.
+    environment = {"RAY_API_SERVER_ADDRESS": ray.get_runtime_context().gcs_address}
+    task = ray.remote(max_retries=0, num_cpus=0, runtime_env={"env_vars": environment})(_lead)
+    return task.options(name=f"fit-{run}").remote(ws, job, resources, run)
+
+
+def _lead(ws: Workspace, job: Job, resources: Resources, run: str) -> Fitted:
+    """The task that starts a worker group and waits for it."""
+    import ray.train
+
+    api: Any = ray.train
     filesystem, path = urls.filesystem(ws.runs_url)
     filesystem.create_dir(path, recursive=True)
-    config = ray.train.RunConfig(
+    config = api.RunConfig(
         # A reused name would merge old checkpoints into this run.
         name=f"fit-{run}",
         storage_path=path,
         storage_filesystem=filesystem,
-        logging_config=ray.train.LoggingConfig(log_level="ERROR"),
+        logging_config=api.LoggingConfig(log_level="ERROR"),
+    )
+    scaling = ray.train.ScalingConfig(
+        num_workers=resources.workers, use_gpu=resources.gpus > 0, resources_per_worker=resources.bundle
+    )
+    trainer = _trainer(
+        job, scaling_config=scaling, run_config=config, datasets=datasets(job), dataset_config=_data_config()
     )
     try:
-        with interruptible():
-            result = _trainer(job, resources, config).fit()
-        if result.checkpoint is None or result.metrics is None:
-            raise TrainingFailed(f"run {run} ended without a model: no worker reported a checkpoint")
-        with result.checkpoint.as_directory() as found:
-            shutil.copytree(found, folder)
-        return dict(result.metrics)
+        return _fitted(trainer.fit(), run)
     except ray.train.TrainingFailedError as error:
-        raise TrainingFailed(f"run {run} failed: {_reason(error)}") from error
+        raise TrainingFailed(_reason(error)) from None
     finally:
         _remove(filesystem, f"{path}/fit-{run}")
 
 
-def _trainer(job: Job, resources: Resources, config: Any) -> Any:
-    import ray.train
-
-    scaling = ray.train.ScalingConfig(
-        num_workers=resources.workers, use_gpu=resources.gpus > 0, resources_per_worker=resources.bundle
-    )
-    options: dict[str, Any] = {
-        "train_loop_config": {"job": job},
-        "scaling_config": scaling,
-        "run_config": config,
-        "datasets": datasets(job),
-        "dataset_config": _data_config(),
-    }
+def _trainer(job: Job, **options: Any) -> Any:
+    loop: Any = train_worker
     if isinstance(job.trainer, XGBoost):
         from ray.train.xgboost import XGBoostTrainer
 
-        return XGBoostTrainer(_loop_xgboost(), **options)
+        return XGBoostTrainer(loop, train_loop_config={"job": job}, **options)
     from ray.train.torch import TorchTrainer
 
-    return TorchTrainer(_loop_torch, **options)
+    return TorchTrainer(loop, train_loop_config={"job": job}, **options)
 
 
-def _loop_xgboost() -> Callable[[dict[str, Any]], None]:
-    from .xgboost_loop import train_xgboost
-
-    return train_xgboost
-
-
-def _loop_torch(config: dict[str, Any]) -> None:
-    # Imported in the worker only: the driver needs neither torch nor Lightning.
-    from .torch_loop import train_torch
-
-    train_torch(config)
+def _fitted(result: Any, run: str) -> Fitted:
+    if result.checkpoint is None or result.metrics is None:
+        raise TrainingFailed(f"run {run} ended without a model: no worker reported a checkpoint")
+    facts = dict(result.metrics)
+    with result.checkpoint.as_directory() as folder:
+        content = (Path(folder) / facts["file"]).read_bytes()
+    return Fitted(content=content, **facts)
 
 
 def _data_config() -> Any:
@@ -103,7 +163,11 @@ def _reason(error: Any) -> str:
         return str(error)
     rank, failure = sorted(failures.items())[0]
     cause = getattr(failure, "_base_exc", failure)
-    return f"worker {rank}: {type(cause).__name__}: {cause}"
+    return f"worker {rank}: {_name(cause)}"
+
+
+def _name(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _remove(filesystem: pafs.FileSystem, path: str) -> None:

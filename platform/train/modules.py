@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 
-class TabularMLP(pl.LightningModule):  # type: ignore[misc]
+class TabularMLP(pl.LightningModule):
     """A multi-layer perceptron over float32 rows, trained with AdamW.
 
     Args:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -37,22 +35,3 @@ def closing(ws: Workspace, run: Run) -> Iterator[Run]:
         message = str(error) or type(error).__name__
         finish_run(ws, run.id, status="stopped" if stopped else "failed", error=message)
         raise
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Give Ctrl-C back its meaning around Ray Train and Ray Tune.
-
-    Ray Train installs its own SIGINT handler, which ends the process with `sys.exit(0)`, and leaves it installed
-    after the fit. Inside this block Ctrl-C ends in KeyboardInterrupt; afterwards the former handler is back.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    former = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as error:
-        raise KeyboardInterrupt from error
-    finally:
-        signal.signal(signal.SIGINT, former)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ..core import SchemaMismatch
+
+_FLOAT32 = pa.float32()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Signature:
     @property
     def schema(self) -> pa.Schema:
         """Arrow schema of the input columns."""
-        return pa.schema([(name, parse_type(text)) for name, text in self.columns])
+        return _schema(self.columns)
 
     def select(self, table: pa.Table) -> pa.Table:
         """The input columns of `table`, in order and cast to the signature's types; other columns are ignored.
@@ -100,6 +103,11 @@ def parse_type(text: str) -> pa.DataType:
         ) from error
 
 
+@lru_cache(maxsize=256)
+def _schema(columns: tuple[tuple[str, str], ...]) -> pa.Schema:
+    return pa.schema([(name, parse_type(text)) for name, text in columns])
+
+
 def to_matrix(table: pa.Table, columns: Sequence[str]) -> NDArray[np.float32]:
     """Numeric and bool columns as one float32 (rows, columns) matrix in C order; null becomes NaN.
 
@@ -113,6 +121,9 @@ def to_matrix(table: pa.Table, columns: Sequence[str]) -> NDArray[np.float32]:
     matrix = np.empty((table.num_rows, len(columns)), dtype=np.float32)
     for index, name in enumerate(columns):
         column = table.column(name)
+        if column.type == _FLOAT32 and not column.null_count:
+            matrix[:, index] = column.to_numpy()
+            continue
         if pa.types.is_boolean(column.type):
             column = column.cast(pa.uint8())
         elif not _is_number(column.type):
@@ -120,7 +131,7 @@ def to_matrix(table: pa.Table, columns: Sequence[str]) -> NDArray[np.float32]:
                 f"column {name!r} is {column.type} after the recipe, and a model takes numbers: "
                 "add data.Ordinal, data.OneHot or data.Cast for it to the recipe, or leave it out"
             )
-        matrix[:, index] = column.cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False)
+        matrix[:, index] = column.cast(_FLOAT32, safe=False).to_numpy(zero_copy_only=False)
     return matrix
 
 

@@ -3,71 +3,56 @@
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from safetensors.torch import save
 from torch import Tensor
 
 from .flavours import TORCH_FILE, build_module
-from .job import Job, Rows, worker_rows
+from .job import Fitted, Job, Rows, worker_rows
 from .torch_options import module_options
 from .trainers import Lightning
 
 
-def train_torch(config: dict[str, Any]) -> None:
-    """Ray Train's loop: load the shard, train together with the other workers, report model and history once."""
-    import ray.train
-    from safetensors.torch import save_file
-
-    job: Job = config["job"]
+def train_torch(job: Job) -> Fitted:
+    """Load this worker's rows and train, together with the other workers."""
     started = time.perf_counter()
     train, valid = worker_rows(job)
     loaded = time.perf_counter()
     module, history = run_epochs(job, train, valid)
-    metrics = {
-        "load_seconds": loaded - started,
-        "train_seconds": time.perf_counter() - loaded,
-        "rounds": len(history.get("train_loss", ())),
-        "history": history,
-    }
-    if ray.train.get_context().get_world_rank() != 0:
-        ray.train.report({}, checkpoint=None)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
-        save_file(state, Path(folder) / TORCH_FILE)
-        ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
+    state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+    return Fitted(
+        file=TORCH_FILE,
+        content=save(state),
+        rounds=len(history.get("train_loss", ())),
+        history=history,
+        load_seconds=loaded - started,
+        train_seconds=time.perf_counter() - loaded,
+    )
 
 
 def run_epochs(job: Job, train: Rows, valid: Rows | None) -> tuple[Any, dict[str, list[float]]]:
     """Train for all epochs; returns the module and per-epoch history."""
-    from ray.train.lightning import RayDDPStrategy, RayLightningEnvironment, prepare_trainer
-
     trainer = lightning(job)
     torch.set_num_threads(job.threads)
     pl.seed_everything(job.seed, verbose=False)
     module = build_module(trainer.module, module_options(trainer, len(job.matrix_columns), job.task))
     history = History()
-    engine = prepare_trainer(
-        pl.Trainer(
-            max_epochs=trainer.max_epochs,
-            accelerator="gpu" if job.gpu else "cpu",
-            devices="auto",
-            strategy=RayDDPStrategy(find_unused_parameters=False),
-            plugins=[RayLightningEnvironment()],
-            callbacks=[history],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-        )
+    engine = pl.Trainer(
+        max_epochs=trainer.max_epochs,
+        accelerator="gpu" if job.gpu else "cpu",
+        callbacks=[history],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        **_together(job),
     )
     share = max(1, trainer.batch_size // job.workers)
     loaders: dict[str, Any] = {"train_dataloaders": Batches(train, share, job.seed)}
@@ -75,6 +60,17 @@ def run_epochs(job: Job, train: Rows, valid: Rows | None) -> tuple[Any, dict[str
         loaders["val_dataloaders"] = Batches(valid, share)
     engine.fit(module, **loaders)
     return module, history.values
+
+
+def _together(job: Job) -> dict[str, Any]:
+    """Lightning's settings for DDP over Ray's workers (gloo on CPU); one worker needs none."""
+    if job.workers == 1:
+        return {"devices": 1}
+    from ray.train.lightning import RayDDPStrategy, RayLightningEnvironment
+
+    strategy = RayDDPStrategy(find_unused_parameters=False)  # type: ignore[no-untyped-call]
+    environment = RayLightningEnvironment()  # type: ignore[no-untyped-call]
+    return {"devices": "auto", "strategy": strategy, "plugins": [environment]}
 
 
 def lightning(job: Job) -> Lightning:
@@ -111,7 +107,7 @@ class Batches:
             yield self._inputs[chosen], self._labels[chosen]
 
 
-class History(pl.Callback):  # type: ignore[misc]
+class History(pl.Callback):
     """Mean training loss of each epoch, and whatever the module logs; stops the run on a loss that is not finite."""
 
     def __init__(self) -> None:

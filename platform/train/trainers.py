@@ -180,7 +180,7 @@ class Lightning:
     def updated(self, **changes: Any) -> Lightning:
         """A copy with other values; names that are no field of this class go to `kwargs`."""
         ours = {name: changes.pop(name) for name in ("max_epochs", "batch_size", "lr") if name in changes}
-        return replace(self, kwargs={**dict(self.kwargs), **changes}, **ours)
+        return replace(self, kwargs=tuple({**dict(self.kwargs), **changes}.items()), **ours)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able copy."""

@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 from .flavours import XGBOOST_FILE
-from .job import Job, Rows, worker_rows
+from .job import Fitted, Job, Rows, worker_rows
 from .trainers import XGBoost
 
 _MEASURES = {"binary": ("logloss", "auc"), "regression": ("rmse",)}
 _OBJECTIVES = {"binary": "binary:logistic", "regression": "reg:squarederror"}
 
 
-def train_xgboost(config: dict[str, Any]) -> None:
-    """Ray Train's loop: load the shard, boost together with the other workers, report model and history once."""
-    import ray.train
-    import xgboost
-
-    job: Job = config["job"]
+def train_xgboost(job: Job) -> Fitted:
+    """Load this worker's rows and boost, together with the other workers."""
     started = time.perf_counter()
     train, valid = worker_rows(job)
     loaded = time.perf_counter()
     booster, history = boost(job, train, valid)
-    metrics = {
-        "load_seconds": loaded - started,
-        "train_seconds": time.perf_counter() - loaded,
-        "rounds": booster.num_boosted_rounds(),
-        "history": history,
-    }
-    if xgboost.collective.get_rank() != 0:
-        ray.train.report({}, checkpoint=None)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        booster.save_model(str(Path(folder) / XGBOOST_FILE))
-        ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
+    return Fitted(
+        file=XGBOOST_FILE,
+        content=bytes(booster.save_raw("ubj")),
+        rounds=booster.num_boosted_rounds(),
+        history=history,
+        load_seconds=loaded - started,
+        train_seconds=time.perf_counter() - loaded,
+    )
 
 
 def boost(job: Job, train: Rows, valid: Rows | None) -> tuple[Any, dict[str, list[float]]]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from ray.tune import Callback
 
@@ -13,6 +15,10 @@ from ..registry import Run, finish_run, log_metrics, start_run
 from ..train.evaluate import METRICS
 
 _MEASURES = frozenset(name for names in METRICS.values() for name in names) | {"rounds"}
+
+
+# As in "xgboost.core.XGBoostError: [12:00:00] value -1 for Parameter max_depth ...".
+_EXCEPTION = re.compile(r"[\w.]*(Error|Exception|Mismatch|Corrupt)\b.*: ")
 
 
 class Recorder(Callback):
@@ -55,9 +61,7 @@ class Recorder(Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial fails: the error is kept, the study goes on."""
-        error = trial.get_error()
-        cause = getattr(error, "cause", None) or error
-        self._end(trial.trial_id, "failed", trial.last_result or {}, str(cause).strip() or "no message")
+        self._end(trial.trial_id, "failed", trial.last_result or {}, _reason(trial.error_file))
 
     def close(self) -> int:
         """End the runs of trials that were cut off as ``stopped``; returns how many there were."""
@@ -66,7 +70,13 @@ class Recorder(Callback):
             self._end(trial_id, "stopped", {}, "the study was interrupted")
         return count
 
-    def _end(self, trial_id: str, status: str, result: Mapping[str, Any], error: str = "") -> None:
+    def _end(
+        self,
+        trial_id: str,
+        status: Literal["finished", "failed", "stopped"],
+        result: Mapping[str, Any],
+        error: str = "",
+    ) -> None:
         run = self._open.pop(trial_id, None)
         if run is not None:
             metrics = measures(result)
@@ -84,3 +94,10 @@ def measures(result: Mapping[str, Any]) -> dict[str, float]:
         {'auc': 0.7}
     """
     return {name: float(result[name]) for name in sorted(_MEASURES & result.keys()) if math.isfinite(result[name])}
+
+
+def _reason(error_file: str | None) -> str:
+    """The last line of Ray Tune's error text that names an exception."""
+    lines = Path(error_file).read_text().splitlines() if error_file and Path(error_file).is_file() else []
+    named = [line for line in lines if _EXCEPTION.match(line)]
+    return named[-1] if named else "the trial's process ended without a message"

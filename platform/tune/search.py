@@ -19,8 +19,9 @@ from ..train.environment import environment
 from ..train.evaluate import check_metric
 from ..train.job import Rows
 from ..train.plan import Plan, labels_of, make_plan
-from ..train.recorded import closing, interruptible
-from .space import Domain, check_space
+from ..train.recorded import closing
+from .interrupt import restored_signals
+from .space import Domain, check_space, contains
 
 _STEPS = 10
 _MODES = ("max", "min")
@@ -141,13 +142,13 @@ def _tune(
             storage_path=path,
             storage_filesystem=filesystem,
             # Without its JSON files Ray Tune warns about every trial at the end.
-            callbacks=[recorder, JsonLoggerCallback()],
+            callbacks=[recorder, JsonLoggerCallback()],  # type: ignore[no-untyped-call]
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             verbose=0,
         ),
     )
     try:
-        with interruptible(), _quiet():
+        with restored_signals(), _quiet():
             tuner.fit()
     finally:
         cut = recorder.close()
@@ -216,9 +217,7 @@ def _searcher(spec: Spec, space: Mapping[str, Domain], goal: Mapping[str, Any]) 
     given = spec.trainer.params if isinstance(spec.trainer, XGBoost) else spec.trainer.options
     known = {name: given[name] for name in space if name in given}
     distributions = {name: domain.distribution() for name, domain in space.items()}
-    inside = len(known) == len(space) and all(
-        distributions[name]._contains(distributions[name].to_internal_repr(value)) for name, value in known.items()
-    )
+    inside = len(known) == len(space) and all(contains(space[name], value) for name, value in known.items())
     return OptunaSearch(
         distributions,
         metric=goal["metric"],
@@ -260,7 +259,8 @@ def _sizes(trials: int, concurrency: int | None) -> tuple[int, int]:
     """Trials side by side, and threads of each: together they use the cores, not Ray's logical CPUs."""
     import ray
 
-    nodes = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
+    alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    nodes = [node["Resources"].get("CPU", 0) for node in alive]
     total = int(sum(nodes))
     # A local cluster announces more CPUs than the machine has, so that idle replicas do not block training.
     cores = min(total, os.cpu_count() or 1) if len(nodes) == 1 else total

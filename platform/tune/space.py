@@ -138,6 +138,20 @@ def check_space(space: Mapping[str, Domain], trainer: XGBoost | Lightning) -> No
         trainer.updated(**{name: _example(domain)})
 
 
+def contains(domain: Domain, value: Any) -> bool:
+    """Whether `value` can be proposed by `domain`.
+
+    Example:
+        >>> contains(integer(3, 9), 6), contains(real(0.0, 1.0), 2.0), contains(choice("a"), "a")
+        (True, False, True)
+    """
+    if isinstance(domain, Choice):
+        return value in domain.values
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    number = whole or (isinstance(domain, Real) and isinstance(value, float))
+    return number and domain.low <= value <= domain.high
+
+
 def _check_names(names: set[str], known: set[str]) -> None:
     for name in sorted(names - known):
         close = difflib.get_close_matches(name, known, n=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ray.tune import Trainable
 
@@ -42,7 +42,11 @@ class Setting:
 class BoostTrial(Trainable):
     """XGBoost: one step is `stride` rounds."""
 
-    def setup(self, config: dict[str, Any], setting: Setting, train: Rows, valid: Rows) -> None:
+    _round: int
+
+    def setup(  # type: ignore[override]
+        self, config: dict[str, Any], setting: Setting, train: Rows, valid: Rows
+    ) -> None:
         """Keep what the study's trials share, then begin this one."""
         self._setting, self._train, self._valid = setting, train, valid
         self._matrices: dict[Any, tuple[Any, Any]] = {}
@@ -67,7 +71,7 @@ class BoostTrial(Trainable):
         import xgboost
 
         setting = self._setting
-        self._trainer = setting.trainer.updated(**config)
+        self._trainer = cast(XGBoost, setting.trainer).updated(**config)
         self._inputs, self._held_out = self._quantised(self._trainer)
         params = parameters(self._trainer, setting.task, seed=setting.seed, threads=setting.threads, gpu=False)
         self._booster = xgboost.Booster(params, [self._inputs, self._held_out])
@@ -87,7 +91,11 @@ class BoostTrial(Trainable):
 class EpochTrial(Trainable):
     """Lightning: one step is `stride` epochs, continued from a checkpoint in the actor's own temporary folder."""
 
-    def setup(self, config: dict[str, Any], setting: Setting, train: Rows, valid: Rows) -> None:
+    _epoch: int
+
+    def setup(  # type: ignore[override]
+        self, config: dict[str, Any], setting: Setting, train: Rows, valid: Rows
+    ) -> None:
         """Keep what the study's trials share, then begin this one."""
         self._setting, self._train, self._valid = setting, train, valid
         self._begin(config)
@@ -124,7 +132,7 @@ class EpochTrial(Trainable):
         from ..train.torch_loop import Batches
 
         setting = self._setting
-        self._trainer = setting.trainer.updated(**config)
+        self._trainer = cast(Lightning, setting.trainer).updated(**config)
         torch.set_num_threads(setting.threads)
         pl.seed_everything(setting.seed, verbose=False)
         self._module = build_module(

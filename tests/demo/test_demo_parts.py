@@ -17,9 +17,9 @@ from rich.console import Console
 
 from raylake.demo import DemoResult, LiveDisplay, Month
 from raylake.demo.client import ReplayClient
-from raylake.demo.definitions import calendar, prepare_flights
 from raylake.demo.options import MONTHS, month_window
 from raylake.demo.replay import replay
+from raylake.flights import calendar, prepare_flights
 
 UTC_MICROS = pa.timestamp("us", tz="UTC")
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
@@ -39,9 +39,9 @@ def two_models(rows: int, gain: float, seed: int) -> tuple[np.ndarray, np.ndarra
 
 def test_the_bootstrap_is_seeded_and_fast() -> None:
     models = two_models(20_000, 0.2, seed=0)
-    started = time.perf_counter()
+    started = time.process_time()
     first = compare(*models)
-    assert time.perf_counter() - started < 8  # about 1 s alone; the test machine is shared
+    assert time.process_time() - started < 4  # about 0.6 s
     assert first == compare(*models)
     assert first != compare(*models, seed=1)
     assert first.low < first.difference < first.high
@@ -132,7 +132,11 @@ def test_only_a_win_beyond_doubt_is_promoted(found: Comparison, policy: Policy) 
 @settings(max_examples=400)
 @given(comparisons(), policies, st.floats(0, 0.3), st.integers(0, 1000))
 def test_more_evidence_never_takes_a_promotion_back(found: Comparison, policy: Policy, rise: float, rows: int) -> None:
-    assume(decide(Evidence(comparison=found), policy).action == "promote")
+    found = replace(found, low=abs(found.low) + policy.margin, champion=0.4 + found.champion / 2)
+    found = replace(found, confidence=policy.confidence, rows=found.rows + 3_400, positives=found.positives + 200)
+    if decide(Evidence(comparison=found), policy).action != "promote":
+        assert math.isnan(found.low) or found.low == policy.margin
+        return
     stronger = replace(found, low=found.low + rise, rows=found.rows + 2 * rows, positives=found.positives + rows)
     assert decide(Evidence(comparison=stronger), policy).action == "promote"
 

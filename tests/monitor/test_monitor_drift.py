@@ -46,6 +46,11 @@ def shifted(table: pa.Table, size: float, random: np.random.Generator) -> pa.Tab
     return table
 
 
+def thresholds_of(method: str) -> Thresholds:
+    categorical = "psi" if method == "wasserstein" else method
+    return Thresholds(numeric=method, categorical=categorical)  # type: ignore[arg-type]
+
+
 def splits(table: pa.Table, rows: int, times: int, seed: int) -> list[tuple[pa.Table, pa.Table]]:
     random = np.random.default_rng(seed)
     found = []
@@ -58,27 +63,42 @@ def splits(table: pa.Table, rows: int, times: int, seed: int) -> list[tuple[pa.T
 @pytest.mark.parametrize("method", ["psi", "jensen_shannon", "wasserstein"])
 @pytest.mark.parametrize("rows", [200, 2_000, 20_000])
 def test_undrifted_windows_of_the_real_year_raise_no_alarm(flights: pa.Table, method: str, rows: int) -> None:
-    categorical = "psi" if method == "wasserstein" else method
-    limits = Thresholds(numeric=method, categorical=categorical)  # type: ignore[arg-type]
+    limits = thresholds_of(method)
     table = flights.select(COLUMNS)
     columns = sum(len(drift(*pair, thresholds=limits).drifted) for pair in splits(table, rows, 20, seed=rows))
     assert columns <= 0.01 * 20 * len(COLUMNS)
 
 
-@pytest.mark.parametrize(
-    ("rows", "size", "least"), [(500, 1.0, 1.0), (2_000, 0.5, 1.0), (20_000, 0.5, 1.0), (20_000, 0.4, 0.9)]
-)
-def test_injected_drift_is_found_on_exactly_those_columns(
-    flights: pa.Table, rows: int, size: float, least: float
+# Detection rates in 10 windows of the real flights; the reference holds 20,000 rows. Measured 2026 with 30 windows.
+# dep_delay is moved by `size` deviations; `size / 2` of origin becomes EWR; `size / 4` of distance becomes null.
+DETECTION = [
+    # method, rows, size, dep_delay, origin, distance
+    ("psi", 200, 1.0, 1.0, 1.0, 1.0),
+    ("psi", 200, 0.1, 0.9, 0.0, 0.5),
+    ("psi", 2_000, 0.2, 1.0, 0.0, 1.0),
+    ("psi", 2_000, 0.6, 1.0, 1.0, 1.0),
+    ("psi", 20_000, 0.5, 1.0, 0.9, 1.0),
+    ("jensen_shannon", 500, 0.5, 1.0, 0.9, 1.0),
+    ("jensen_shannon", 20_000, 0.4, 1.0, 1.0, 1.0),
+    ("wasserstein", 500, 0.2, 0.9, 0.0, 0.0),  # nulls do not move a Wasserstein distance
+    ("wasserstein", 20_000, 0.2, 1.0, 0.0, 0.0),
+]
+
+
+@pytest.mark.parametrize(("method", "rows", "size", "delay", "origin", "distance"), DETECTION)
+def test_injected_drift_is_found_and_nothing_else(
+    flights: pa.Table, method: str, rows: int, size: float, delay: float, origin: float, distance: float
 ) -> None:
     random = np.random.default_rng(7)
-    hits = others = 0
-    for reference, current in splits(flights.select(COLUMNS), rows, 10, seed=rows):
-        found = set(drift(reference, shifted(current, size, random)).drifted)
-        hits += len(found & {"dep_delay", "origin"})
-        others += len(found - {"dep_delay", "origin", "distance"})
-    assert hits >= least * 20
-    assert others == 0
+    limits = thresholds_of(method)
+    found = [
+        set(drift(reference, shifted(current, size, random), thresholds=limits).drifted)
+        for reference, current in splits(flights.select(COLUMNS), rows, 10, seed=rows)
+    ]
+    for name, least in (("dep_delay", delay), ("origin", origin), ("distance", distance)):
+        assert np.mean([name in columns for columns in found]) >= least, name
+    others = set(COLUMNS) - {"dep_delay", "origin", "distance"}
+    assert sum(len(columns & others) for columns in found) <= 1
 
 
 def test_more_drift_never_scores_less(flights: pa.Table) -> None:

@@ -1,0 +1,152 @@
+"""A fitted recipe: plain JSON that prepares one row or many, with identical values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ...core import SchemaMismatch
+from .compile import Learned, Program, compile_program
+from .program import Texts, load
+from .steps import STEPS
+
+_FORMAT = 1
+_FEW = 64
+
+
+@dataclass(frozen=True)
+class FittedRecipe:
+    """What a `Recipe` learned. Immutable, picklable, safe in threads; equal when its JSON is.
+
+    Attributes:
+        inputs: Input column to ``number`` or ``text``, in order.
+        steps: What each step learned, as JSON values.
+
+    Example:
+        >>> from raylake.data import Impute, Ordinal, Recipe
+        >>> train = pa.table({"carrier": ["UA", "AA", None], "age": [1.0, None, 3.0]})
+        >>> fitted = Recipe([Impute(["age"]), Ordinal(["carrier"])]).fit(train)
+        >>> fitted.apply(pa.table({"carrier": ["UA"], "age": pa.nulls(1, pa.float64())})).to_pylist()
+        [{'carrier': 1.0, 'age': 2.0}]
+        >>> FittedRecipe.from_json(fitted.to_json()) == fitted
+        True
+    """
+
+    inputs: Mapping[str, str]
+    steps: tuple[Learned, ...]
+    _program: Program = field(init=False, repr=False, compare=False)
+    _outputs: np.ndarray = field(init=False, repr=False, compare=False)
+    _schema: pa.Schema = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        program = compile_program(self.inputs, self.steps)
+        text = [name for name, place in program.columns.items() if place.kind == "text"]
+        if text:
+            raise SchemaMismatch(f"columns {text} are still text after the last step: encode them, or leave them out")
+        object.__setattr__(self, "_program", program)
+        slots = np.array([place.slot for place in program.columns.values()], dtype=int)
+        object.__setattr__(self, "_outputs", slots)
+        object.__setattr__(self, "_schema", pa.schema([(name, pa.float32()) for name in program.columns]))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (FittedRecipe.from_json, (self.to_json(),))
+
+    @property
+    def input_columns(self) -> tuple[str, ...]:
+        """Columns that `apply` needs."""
+        return tuple(self.inputs)
+
+    @property
+    def output_columns(self) -> tuple[str, ...]:
+        """Columns that `apply` returns, in order."""
+        return tuple(self._program.columns)
+
+    def apply(self, rows: pa.Table) -> pa.Table:
+        """Prepare rows.
+
+        Args:
+            rows: A table with at least the input columns, in any order.
+
+        Returns:
+            A table of the output columns, all float32, null as NaN.
+
+        Raises:
+            SchemaMismatch: A column is missing, or holds text where numbers belong.
+        """
+        values = self.apply_columns(self._arrays(rows))
+        return pa.Table.from_arrays(
+            [pa.array(values[:, index]) for index in range(values.shape[1])], schema=self._schema
+        )
+
+    def apply_columns(self, columns: Mapping[str, Any]) -> np.ndarray:
+        """Prepare rows given as columns: the quick way for a few rows at serving.
+
+        Args:
+            columns: Input column to a list or numpy array; null as ``None`` or NaN. Others are ignored.
+
+        Returns:
+            Array (rows, output columns), float32; the same values as `apply`.
+
+        Raises:
+            SchemaMismatch: A column is missing, or holds text where numbers belong.
+
+        Example:
+            >>> from raylake.data import Impute, Recipe
+            >>> fitted = Recipe([Impute(["age"])]).fit(pa.table({"age": [1.0, 3.0]}))
+            >>> fitted.apply_columns({"age": [None]})
+            array([[2.]], dtype=float32)
+        """
+        numbers, _ = run(self._program, self.inputs, columns)
+        return numbers[:, self._outputs].astype(np.float32)
+
+    def to_json(self) -> str:
+        """Readable JSON, with keys in a fixed order."""
+        facts = {"format": _FORMAT, "inputs": dict(self.inputs), "steps": list(self.steps)}
+        return json.dumps(facts, indent=1, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> FittedRecipe:
+        """The way back from `to_json`.
+
+        Raises:
+            SchemaMismatch: The text is not a recipe, or of a later format.
+        """
+        try:
+            facts = json.loads(text)
+            found, inputs, steps = facts["format"], facts["inputs"], tuple(facts["steps"])
+            unknown = [step["step"] for step in steps if step["step"] not in STEPS]
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise SchemaMismatch(f"this is not a fitted recipe: {error!r}. Use what to_json() returned") from error
+        if found != _FORMAT or unknown:
+            raise SchemaMismatch(
+                f"the recipe has format {found} and unknown steps {unknown}: it comes from a newer raylake; update this one"
+            )
+        return cls(inputs, steps)
+
+    def _arrays(self, rows: pa.Table) -> dict[str, Any]:
+        missing = [name for name in self.inputs if name not in rows.column_names]
+        if missing:
+            raise SchemaMismatch(f"columns {missing} are missing; the recipe needs {list(self.inputs)}")
+        return arrays_of(rows, list(self.inputs))
+
+
+def arrays_of(rows: pa.Table, names: Sequence[str]) -> dict[str, Any]:
+    """Columns of a table as lists (few rows) or Arrow arrays (many)."""
+    if rows.num_rows <= _FEW:
+        return {name: rows.column(name).to_pylist() for name in names}
+    return {name: rows.column(name).combine_chunks() for name in names}
+
+
+def run(program: Program, inputs: Mapping[str, str], columns: Mapping[str, Any]) -> tuple[np.ndarray, Texts]:
+    """Run a program over columns; return the matrix and the texts after its last operation."""
+    numbers, texts = load(columns, inputs, program.inputs, program.slots)
+    rows = numbers.shape[0]
+    texts = texts + [[None] * rows] * (sum(place.kind == "text" for place in program.columns.values()) + len(inputs))
+    for operation in program.operations:
+        operation.run(numbers, texts)
+    return numbers, texts
