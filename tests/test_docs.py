@@ -51,7 +51,7 @@ def _write_clinic(folder: Path) -> None:
         {
             "visit_id": np.arange(count),
             "patient": np.char.add("p", patient.astype(str)),
-            "at": [f"{moment}Z" for moment in start + np.arange(count) * np.timedelta64(30, "m")],
+            "starts_at": [f"{moment}Z" for moment in start + np.arange(count) * np.timedelta64(30, "m")],
             "lead_days": lead,
             "missed": (random.random(count) < chance).astype(int),
         }
@@ -74,7 +74,7 @@ def test_the_readme_example_runs(
     ray_cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (code,) = _blocks(ROOT / "README.md", "python")
-    assert len(code.strip().splitlines()) <= 27
+    assert len(code.strip().splitlines()) <= 28
     _write_clinic(tmp_path / "raw")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RAYLAKE_HTTP_PORT", "0")

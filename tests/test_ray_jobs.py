@@ -23,7 +23,10 @@ pytestmark = pytest.mark.slow
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """A head node of its own; what `raylake up` runs is `ray start --head`."""
     ws = Workspace.open(tmp_path_factory.mktemp("head"))
-    yield start_cluster(ws)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIP_NO_DEPS", "1")
+        started = start_cluster(ws)
+    yield started
     stop_cluster(ws)
 
 
@@ -71,8 +74,9 @@ def test_raylake_installed_in_the_environment(cluster: LocalCluster, tmp_path: P
 
 def test_raylake_shipped_as_a_wheel(cluster: LocalCluster, wheel: Path, tmp_path: Path) -> None:
     shipped = ["--runtime-env-json", json.dumps({"py_modules": [str(wheel)]})]
-    probe = "import raylake.core, platform; print('CODE', raylake.core.__file__); platform.system()"
-    where = submit(cluster, shipped, ["python", "-c", f'"{probe}"'])
+    script = tmp_path / "probe.py"
+    script.write_text("import raylake.core\nprint('CODE', raylake.core.__file__)\n", encoding="utf-8")
+    where = submit(cluster, shipped, ["python", str(script)])
     (path,) = [line.split()[1] for line in where.splitlines() if line.startswith("CODE ")]
     assert ROOT not in Path(path).resolve().parents, "the job ran the checkout's code, not the wheel's"
     entrypoint = ["python", "-m", "raylake.demo.job", "--workspace", str(tmp_path), "--rounds", "10"]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-import click
 import typer
 from rich.console import Console
 
 from ..core import RaylakeError
-from . import cluster, data, demo, features, monitor, registry, serve, train
+from . import cluster, data, demo_command, features, monitor, registry, serve, train
+
+# What typer returns after Ctrl-C: 128 + SIGINT, as a shell does.
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="raylake",
@@ -19,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("demo")(demo.demo)
+app.command("demo")(demo_command.demo)
 app.command("up")(cluster.up)
 app.command("down")(cluster.down)
 app.command("status")(cluster.status)
@@ -44,20 +46,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = typer.main.get_command(app)
     errors = Console(stderr=True, soft_wrap=True)
     try:
-        command.main(args=None if arguments is None else list(arguments), prog_name="raylake", standalone_mode=False)
+        given = None if arguments is None else list(arguments)
+        code = command.main(args=given, prog_name="raylake", standalone_mode=False)
     except RaylakeError as error:
         errors.print(f"[red]{type(error).__name__}[/red]: ", end="")
         errors.print(str(error), markup=False, highlight=False)
         return 1
-    except click.ClickException as error:
-        error.show()
+    except typer.TyperException as error:
+        _show_usage(error)
         return 2
-    except (KeyboardInterrupt, click.Abort):
+    except typer.Abort:
+        code = INTERRUPTED
+    if code == INTERRUPTED:
         errors.print("interrupted; run the same command again to continue")
-        return 130
-    except click.exceptions.Exit as exit_:
-        return exit_.exit_code
-    return 0
+    return code if isinstance(code, int) else 0
+
+
+def _show_usage(error: typer.TyperException) -> None:
+    """Let typer explain wrong usage in its own format."""
+    show = getattr(error, "show", None)
+    if show is None:
+        raise error
+    show()
 
 
 if __name__ == "__main__":

@@ -43,8 +43,8 @@ def status(workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
         "endpoints": registry.deployments(ws, status="running"),
         "models": registry.models(ws),
         "tables": registry.tables(ws),
-        "reports": registry.drift_reports(ws)[-6:],
-        "alerts": registry.alerts(ws)[-6:],
+        "reports": registry.drift_reports(ws)[:6],
+        "alerts": registry.alerts(ws)[:6],
     }
     if json:
         print_json(state)

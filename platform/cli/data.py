@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .options import JsonOption, WorkspaceOption, load_object, open_workspace, print_json, show
+
+if TYPE_CHECKING:
+    from ..data import Source
 
 group = typer.Typer(no_args_is_help=True)
 
@@ -29,7 +32,7 @@ def ingest(
     show([version], ("name", "version", "rows", "operation", "metrics"), as_json=json, title="tables")
 
 
-def _adhoc(name: str, paths: list[str], not_null: list[str], unique: list[str]) -> object:
+def _adhoc(name: str, paths: list[str], not_null: list[str], unique: list[str]) -> Source:
     from .. import data
 
     connector = data.Parquet if all(path.endswith(".parquet") for path in paths) and paths else data.Csv
@@ -54,7 +57,8 @@ def versions(table: str, workspace: WorkspaceOption = None, json: JsonOption = F
     """All recorded versions of a table."""
     from .. import registry
 
-    found = registry.table_versions(open_workspace(workspace), table)
+    ws = open_workspace(workspace)
+    found = registry.table_versions(ws, table) or [registry.table_version(ws, table)]
     show(found, ("name", "version", "rows", "operation", "created_at"), as_json=json, title="versions")
 
 

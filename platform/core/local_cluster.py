@@ -93,7 +93,7 @@ def start_cluster(ws: Workspace) -> LocalCluster:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env={**LOCAL_ENVIRONMENT, **os.environ, "RAY_AUTH_MODE": "token"},
+                env=_environment(),
                 start_new_session=True,
             )
     except OSError as error:
@@ -158,6 +158,12 @@ def _free_ports(count: int) -> list[int]:
     for each in sockets:
         each.close()
     return ports
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment; `python` of a submitted job is the interpreter that started the cluster."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    return {**LOCAL_ENVIRONMENT, **os.environ, "RAY_AUTH_MODE": "token", "PATH": path}
 
 
 def _command(port: int, dashboard: int, agent: int) -> list[str]:

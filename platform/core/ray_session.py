@@ -182,8 +182,8 @@ def _describe(*, started: bool) -> RaySession:
     import ray
     from ray._private.worker import get_dashboard_url
 
-    resources = ray.cluster_resources()
-    url = get_dashboard_url() or ""
+    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    url = get_dashboard_url() or ""  # type: ignore[no-untyped-call]
     return RaySession(
         address=ray.get_runtime_context().gcs_address,
         dashboard_url=f"http://{url}" if url else "",

@@ -76,7 +76,7 @@ def filesystem(url: str) -> tuple[FileSystem, str]:
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
     if url.startswith("s3://") and endpoint:
         scheme = "http" if endpoint.startswith("http://") else "https"
-        store = fs.S3FileSystem(endpoint_override=endpoint.split("://")[-1], scheme=scheme)
+        store = fs.S3FileSystem(endpoint_override=endpoint.split("://")[-1], scheme=scheme, allow_delayed_open=True)
         return store, url.removeprefix("s3://")
     store, path = fs.FileSystem.from_uri(url)
     return store, path

@@ -54,6 +54,20 @@ def cast_column(column: pa.ChunkedArray, dtype: pa.DataType) -> tuple[pa.Chunked
     return values, bad
 
 
+def fits(values: pa.Array, dtype: pa.DataType) -> bool:
+    """Whether every text is readable as `dtype`.
+
+    Example:
+        >>> fits(pa.array(["1", " 2 "]), pa.int64()), fits(pa.array(["1", "x"]), pa.int64())
+        (True, False)
+    """
+    try:
+        _cast(pc.utf8_trim_whitespace(values), dtype)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return False
+    return True
+
+
 def _cast(column: pa.ChunkedArray | pa.Array, dtype: pa.DataType) -> pa.ChunkedArray | pa.Array:
     if pa.types.is_timestamp(dtype) and pa.types.is_string(column.type):
         return _cast_times(column)

@@ -76,7 +76,7 @@ class Committed:
 def find_committed(url: str, app: tuple[str, int]) -> Committed | None:
     """The commit of an application transaction, or ``None`` when it was not made."""
     table = open_delta(url)
-    return None if table is None else _repeated(table, app)
+    return None if table is None else _repeated(url, table, app)
 
 
 def commit_files(commit: Commit, files: Sequence[NewFile]) -> Committed:
@@ -94,7 +94,7 @@ def commit_files(commit: Commit, files: Sequence[NewFile]) -> Committed:
     with storage_errors(commit.url):
         for _ in range(_ROUNDS):
             table = _open_or_create(commit)
-            if commit.app is not None and (found := _repeated(table, commit.app)) is not None:
+            if commit.app is not None and (found := _repeated(commit.url, table, commit.app)) is not None:
                 return found
             _check_base(commit, table)
             schema = _prepare_schema(commit, table)
@@ -119,7 +119,7 @@ def _commit_once(commit: Commit, files: Sequence[NewFile], table: DeltaTable, sc
         "files": len(files),
     }
     table.create_write_transaction(
-        [AddAction(f.path, f.size, f.partition, f.modified, True, f.stats) for f in files],  # type: ignore[list-item]
+        [AddAction(f.path, f.size, f.partition, f.modified, True, f.stats) for f in files],
         commit.mode,
         Schema.from_arrow(schema),
         partition_by=list(table.metadata().partition_columns),
@@ -155,16 +155,16 @@ def _open_or_create(commit: Commit) -> DeltaTable:
     return created
 
 
-def _repeated(table: DeltaTable, app: tuple[str, int]) -> Committed | None:
+def _repeated(url: str, table: DeltaTable, app: tuple[str, int]) -> Committed | None:
     done = table.transaction_version(app[0])
     if done is None or done < app[1]:
         return None
-    with storage_errors(str(table.table_uri)):
-        for entry in entries(table):
+    with storage_errors(url):
+        for entry in entries(table, url):
             if entry.facts.get("app") == list(app):
-                return _committed(table, entry, repeated=True)
+                return _committed(url, table, entry, repeated=True)
     raise Conflict(
-        f"transaction {app} of {table.table_uri} was followed by version {done} and is no longer in the log: "
+        f"transaction {app} of {url} was followed by version {done} and is no longer in the log: "
         "use versions that only grow"
     )
 
@@ -172,14 +172,14 @@ def _repeated(table: DeltaTable, app: tuple[str, int]) -> Committed | None:
 def _locate(url: str, mark: str) -> Committed:
     table = open_delta(url)
     if table is not None:
-        for entry in entries(table):
+        for entry in entries(table, url):
             if entry.facts.get("commit") == mark:
-                return _committed(table, entry, repeated=False)
+                return _committed(url, table, entry, repeated=False)
     raise Conflict(f"the commit {mark} of {url} is not in its log: check whether other programs write there")
 
 
-def _committed(table: DeltaTable, entry: LogEntry, *, repeated: bool) -> Committed:
-    at = table if table.version() == entry.version else open_delta(str(table.table_uri), entry.version)
+def _committed(url: str, table: DeltaTable, entry: LogEntry, *, repeated: bool) -> Committed:
+    at = table if table.version() == entry.version else open_delta(url, entry.version)
     assert at is not None
     return Committed(entry.version, count_rows(at), arrow_schema(at), entry.facts, repeated)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from ..core import NotFound, Ref, SchemaMismatch, StorageError, Workspace, urls
 from .storage_errors import storage_errors
 
 METADATA_KEY = "raylake"
-_FIRST_LOOK = 20
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,14 @@ def open_delta(url: str, version: int | None = None) -> DeltaTable | None:
     """The table at `url`, or ``None`` when nothing was ever committed there.
 
     Raises:
+        StorageError: It cannot be reached.
         SchemaMismatch: The table uses column mapping or deletion vectors, which would be read wrongly.
     """
+    if _ESCAPE.search(url):
+        raise StorageError(
+            f"{url} holds a percent sign that reads as an escape, which deltalake decodes in some places only: "
+            "choose a root without it"
+        )
     with storage_errors(url):
         try:
             table = DeltaTable(url, version=version)
@@ -92,22 +99,31 @@ def list_tables(ws: Workspace) -> list[Ref]:
     return found
 
 
-def entries(table: DeltaTable) -> Iterator[LogEntry]:
-    """The table's commits, newest first; reads only as far back as is asked for."""
-    seen = 0
-    for limit in (_FIRST_LOOK, _FIRST_LOOK**2, None):
-        history = table.history(limit)
-        for item in history[seen:]:
-            facts = item.get(METADATA_KEY)
-            yield LogEntry(
-                version=int(item["version"]),
-                timestamp=int(item.get("timestamp", 0)),
-                operation=str(item.get("operation", "")),
-                facts=json.loads(facts) if facts else {},
-            )
-        seen = len(history)
-        if limit is None or seen < limit:
+def entries(table: DeltaTable, url: str) -> Iterator[LogEntry]:
+    """The commits up to the table's version, newest first; reads only as far back as is asked for.
+
+    The log's files are read here because `DeltaTable.history` counts versions down from its snapshot while it lists the
+    newest commits: when another writer commits in between, every version it tells is wrong.
+    """
+    store, folder = urls.filesystem(urls.join(url, "_delta_log"))
+    for version in range(table.version(), -1, -1):
+        try:
+            with store.open_input_stream(f"{folder}/{version:020d}.json") as stream:
+                lines = stream.read().splitlines()
+        except FileNotFoundError:
             return
+        yield _entry(version, lines)
+
+
+def _entry(version: int, lines: list[bytes]) -> LogEntry:
+    info: dict[str, Any] = next((json.loads(line)["commitInfo"] for line in lines if b'"commitInfo"' in line), {})
+    facts = info.get(METADATA_KEY)
+    return LogEntry(
+        version=version,
+        timestamp=int(info.get("timestamp", 0)),
+        operation=str(info.get("operation", "")),
+        facts=json.loads(facts) if facts else {},
+    )
 
 
 def arrow_schema(table: DeltaTable) -> pa.Schema:

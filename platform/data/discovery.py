@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .arrow_types import storable
-from .casting import cast_column, nullify
+from .casting import fits, nullify
 
 # A code such as 00501 is text: as a number it would lose its zeros.
 _LEADING_ZERO = r"^[+-]?0[0-9]"
@@ -35,25 +35,21 @@ def discover_schema(sample: pa.Table, null_values: tuple[str, ...]) -> pa.Schema
 
 
 def _discover(column: pa.ChunkedArray) -> pa.DataType:
-    values = pc.drop_null(column)
+    values = pc.drop_null(pc.unique(column))
     if len(values) == 0 or pc.any(pc.match_substring_regex(values, _LEADING_ZERO)).as_py():
         return _time_type(values)
     for dtype in (pa.int64(), pa.float64()):
-        if _fits(values, dtype):
+        if fits(values, dtype):
             return dtype
     if pc.all(pc.match_substring_regex(values, r"^(?i:true|false)$")).as_py():
         return pa.bool_()
     return _time_type(values)
 
 
-def _time_type(values: pa.ChunkedArray) -> pa.DataType:
+def _time_type(values: pa.Array) -> pa.DataType:
     if len(values) == 0:
         return pa.string()
-    if _fits(values, pa.date32()):
+    if fits(values, pa.date32()):
         return pa.date32()
     stamp = pa.timestamp("us", tz="UTC")
-    return stamp if _fits(values, stamp) else pa.string()
-
-
-def _fits(values: pa.ChunkedArray, dtype: pa.DataType) -> bool:
-    return cast_column(values, dtype)[1] is None
+    return stamp if fits(values, stamp) else pa.string()

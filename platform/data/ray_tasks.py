@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import ray
 from ray.data import DataContext
 from ray.data.context import ShuffleStrategy
-from ray.exceptions import RayError
+from ray.exceptions import RayError, UserCodeException
 
-from ..core import RaylakeError, StorageError
+from ..core import DataError, RaylakeError, StorageError
 
 
 @contextmanager
 def quiet_data_context() -> Iterator[DataContext]:
     """No progress bars, and the pull-based sort shuffle (the default one costs seconds on ten rows)."""
     context = DataContext.get_current()
+    log = logging.getLogger("ray.data")
+    level = log.level
+    log.setLevel(logging.WARNING)
     before = (context.enable_progress_bars, context.shuffle_strategy)
     context.enable_progress_bars = False
     context.shuffle_strategy = ShuffleStrategy.SORT_SHUFFLE_PULL_BASED
@@ -24,6 +28,7 @@ def quiet_data_context() -> Iterator[DataContext]:
         yield context
     finally:
         context.enable_progress_bars, context.shuffle_strategy = before
+        log.setLevel(level)
 
 
 @contextmanager
@@ -38,6 +43,12 @@ def task_errors(what: str) -> Iterator[None]:
         cause = original(error)
         if isinstance(cause, RaylakeError):
             raise cause from None
+        if isinstance(cause, UserCodeException):
+            # Ray keeps only the text of what a Dataset's own function raised.
+            raise DataError(
+                f"a function of the Dataset for {what} failed: {_first_cause(str(error))}. "
+                "Nothing was committed; correct the function or its input"
+            ) from error
         raise StorageError(f"a Ray task for {what} failed: {cause}. Nothing was committed; run it again") from error
 
 
@@ -50,3 +61,8 @@ def original(error: BaseException) -> BaseException:
         return seen
     deeper = original(seen.__cause__)
     return deeper if isinstance(deeper, RaylakeError) else seen
+
+
+def _first_cause(trace: str) -> str:
+    first = trace.partition("The above exception was the direct cause")[0]
+    return first.strip().splitlines()[-1].strip()

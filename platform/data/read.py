@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,7 +22,8 @@ from .storage_errors import storage_errors
 if TYPE_CHECKING:
     import ray.data
 
-Filter = pc.Expression | Sequence[Any] | None
+# A pyarrow expression, or the list form of pyarrow.parquet; pyarrow has no types to name.
+Filter: TypeAlias = Any
 
 
 def table(
@@ -135,7 +136,7 @@ def versions(ws: Workspace, ref: Ref | str) -> list[TableVersion]:
     columns = describe(arrow_schema(opened))
     found: list[TableVersion] = []
     total: int | None = 0
-    for entry in reversed(list(entries(opened))):
+    for entry in reversed(list(entries(opened, ws.table_url(parsed)))):
         if entry.version == 0 and entry.operation == "CREATE TABLE":
             continue
         added = entry.facts.get("rows")
@@ -169,7 +170,7 @@ def sync_table(ws: Workspace, ref: Ref | str) -> TableVersion:
     """
     parsed = _reference(ref)
     opened = require(ws, parsed)
-    newest = next((entry for entry in entries(opened) if entry.version == opened.version()), None)
+    newest = next((entry for entry in entries(opened, ws.table_url(parsed)) if entry.version == opened.version()), None)
     facts = {} if newest is None else newest.facts
     return registry.record_table(
         ws,

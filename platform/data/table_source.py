@@ -12,6 +12,8 @@ import ray.data
 from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
+from .ray_tasks import quiet_data_context
+
 _TASK_BYTES = 32 * 1024 * 1024
 # Columns compressed and encoded take about a quarter of their size in memory.
 _RATIO = 4
@@ -27,7 +29,7 @@ class TableSource(Datasource):
     def __init__(
         self, parts: list[list[Any]], schema: pa.Schema, columns: list[str] | None, chosen: pc.Expression | None
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.parts = parts
         self.schema = schema
         self.columns = columns
@@ -47,7 +49,7 @@ class TableSource(Datasource):
             facts = BlockMetadata(
                 num_rows=rows,
                 size_bytes=sum(map(_size, part)) * _RATIO,
-                input_files=[fragment.path for fragment in part],
+                input_files=tuple(fragment.path for fragment in part),
                 exec_stats=None,
             )
             reader = _reader(part, self.schema, self.columns, self.chosen)
@@ -62,7 +64,10 @@ def table_dataset(
     if not fragments:
         names = columns or schema.names
         return ray.data.from_arrow(pa.schema([schema.field(name) for name in names]).empty_table())
-    return ray.data.read_datasource(TableSource(_groups(fragments), schema, columns, chosen))
+    # A Dataset keeps the context it was made in: what follows it shuffles the quick way.
+    with quiet_data_context():
+        found: ray.data.Dataset = ray.data.read_datasource(TableSource(_groups(fragments), schema, columns, chosen))
+    return found
 
 
 def _groups(fragments: list[Any]) -> list[list[Any]]:

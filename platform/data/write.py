@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from .. import registry
-from ..core import InvalidName, Node, Ref, Workspace, ensure_ray
+from ..core import InvalidName, Node, RaylakeError, Ref, Workspace, ensure_ray
 from ..registry import TableVersion
 from .arrow_types import describe, storable_schema
 from .commits import Commit, Committed, Mode, SchemaMode, commit_files, find_committed
@@ -121,7 +121,11 @@ def commit_or_discard(commit: Commit, files: Sequence[NewFile]) -> Committed:
 
 def _discard_uncommitted(commit: Commit, files: Sequence[NewFile]) -> None:
     """After an interrupt the commit may have been made all the same: then its files must stay."""
-    table = open_delta(commit.url)
+    try:
+        table = open_delta(commit.url)
+    except RaylakeError:
+        # Nobody can tell now; orphans are vacuum's.
+        return
     live = set() if table is None else {uri.rpartition("/")[2] for uri in table.file_uris()}
     remove_files(commit.url, [file.path for file in files if file.path not in live])
 

@@ -67,7 +67,7 @@ class LiveDisplay:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         )
-        with Progress(*columns, console=self._console, transient=True) as bar:
+        with Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal) as bar:
             task = bar.add_task(f"replay {name}", total=total)
             yield lambda rows: bar.advance(task, rows)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 
@@ -13,7 +14,7 @@ from ..flights import LATE_ARRIVAL, VIEWS, flight_files, sources
 from ..registry import ModelVersion, TableVersion
 from .options import CHAMPION, ENDPOINT, Options, month_start
 
-SPACE = {
+SPACE: dict[str, tune.Integer | tune.Real | tune.Choice] = {
     "max_depth": tune.integer(4, 8),
     "learning_rate": tune.real(0.05, 0.3, log=True),
     "min_child_weight": tune.real(1.0, 20.0, log=True),
@@ -140,7 +141,7 @@ class Retrain:
     A frozen value with a method instead of a closure, so that a policy can be pickled.
     """
 
-    params: tuple[tuple[str, float], ...]
+    params: tuple[tuple[str, Any], ...]
     rounds: int
 
     def __call__(self, ws: Workspace, cutoff: datetime) -> train.Spec:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from .. import monitor, registry, serve
 from ..core import RaySession, Workspace, exclusive, ray_session, start_cluster
@@ -141,7 +142,18 @@ def endpoint_reaches_raw(ws: Workspace) -> bool:
 
 def _urls(ws: Workspace, session: RaySession, endpoint: serve.Endpoint) -> dict[str, str]:
     urls = {"ray dashboard": session.dashboard_url, "endpoint docs": endpoint.docs_url}
-    for report in registry.drift_reports(ws, ENDPOINT)[: len(MONTHS)]:
+    for report in reversed(registry.drift_reports(ws, ENDPOINT)[: len(MONTHS)]):
         if digest := report.artifacts.get("html"):
-            urls[f"report {report.window[0]:%Y-%m}"] = registry.locate(ws, digest)
+            month = f"{report.window[0]:%Y-%m}"
+            urls[f"report {month}"] = _page(ws, digest, month)
     return urls
+
+
+def _page(ws: Workspace, digest: str, month: str) -> str:
+    """A copy with a name that a browser opens; on remote storage the artifact itself."""
+    if "://" in ws.root:
+        return registry.locate(ws, digest)
+    page = Path(ws.root) / "reports" / f"{ENDPOINT}-{month}.html"
+    page.parent.mkdir(exist_ok=True)
+    registry.fetch_file(ws, digest, page)
+    return page.as_uri()

@@ -62,7 +62,8 @@ def join_as_of(
         >>> at = lambda hour: datetime(2013, 1, 1, hour, tzinfo=timezone.utc)
         >>> labels = pa.table({"origin": ["EWR", "EWR", "JFK"], "t": [at(9), at(5), at(9)]})
         >>> weather = pa.table({"origin": ["EWR", "EWR"], "seen": [at(6), at(8)], "temp": [39.0, 41.0]})
-        >>> join_as_of(labels, weather, keys="origin", label_time="t", event_time="seen", columns=["temp"])["temp"].to_pylist()
+        >>> found = join_as_of(labels, weather, keys="origin", label_time="t", event_time="seen", columns=["temp"])
+        >>> found["temp"].to_pylist()
         [41.0, None, None]
     """
     keys = [keys] if isinstance(keys, str) else list(keys)
@@ -70,15 +71,17 @@ def join_as_of(
     asked = _asked(labels, keys, label_time)
     known = known_rows(values, keys, event_time, created_time)
     joined = asked.join_asof(
-        known.select([*keys, KNOWN, EVENT, ROW]), left_on=label_time, right_on=KNOWN, by=keys, check_sortedness=False
-    )
+        known.select([*keys, KNOWN, ROW]), left_on=label_time, right_on=KNOWN, by=keys, check_sortedness=False
+    ).select("__label__", label_time, ROW)
+    found = joined.drop_nulls(ROW)
+    places, picked = found["__label__"].to_numpy(), found[ROW].to_numpy()
     if ttl is not None:
-        limit = span_micros(duration(ttl, "ttl"))
-        joined = joined.filter(pl.col(label_time) - pl.col(EVENT) <= limit)
-    picked = np.full(labels.num_rows, -1, dtype=np.int64)
-    found = joined.filter(pl.col(ROW).is_not_null())
-    picked[found["__label__"].to_numpy()] = found[ROW].to_numpy()
-    indices = pa.array(picked, mask=picked < 0)
+        events = _micros(values[event_time], event_time, "values").to_numpy()
+        fresh = found[label_time].to_numpy() - events[picked] <= span_micros(duration(ttl, "ttl"))
+        places, picked = places[fresh], picked[fresh]
+    rows = np.full(labels.num_rows, -1, dtype=np.int64)
+    rows[places] = picked
+    indices = pa.array(rows, mask=rows < 0)
     for name in columns:
         labels = labels.append_column(name, values[name].take(indices))
     return labels

@@ -85,8 +85,15 @@ def build_view(ws: Workspace, view: FeatureView, *, table_ref: TableVersion | Re
         SchemaMismatch: See `compute_values`.
 
     Example:
-        >>> build_view(Workspace.open(), view)  # doctest: +SKIP
-        TableVersion(name='features.weather', version=0, ...)
+        >>> import tempfile
+        >>> from datetime import datetime, timezone
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> seen = datetime(2013, 1, 1, tzinfo=timezone.utc)
+        >>> source = data.write(ws, "weather", pa.table({"origin": ["EWR"], "at": [seen], "temp": [39]}))
+        >>> view = FeatureView("weather", "origin", event_time="at", table="weather", columns=["temp"])
+        >>> built = build_view(ws, view)
+        >>> built.name, built.rows, build_view(ws, view) == built
+        ('features.weather', 1, True)
     """
     source = registry.table_version(ws, str(table_ref or view.table))
     values = compute_values(view, data.table(ws, str(source)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 import pyarrow as pa
@@ -24,7 +24,7 @@ NAMES: Mapping[str, pa.DataType] = MappingProxyType(
     }
 )
 KEY_TYPES = ("string", "int64")
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -78,7 +78,9 @@ def duration(value: str | timedelta, what: str) -> timedelta:
         match = re.fullmatch(r"(\d+)([smhdw])", value)
         span = timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else timedelta(0)
     if not isinstance(span, timedelta) or span <= timedelta(0):
-        raise ConfigError(f"{what} {value!r} is not valid: use a timedelta or text such as '90s', '15m', '3h', '2d', '1w'")
+        raise ConfigError(
+            f"{what} {value!r} is not valid: use a timedelta or text such as '90s', '15m', '3h', '2d', '1w'"
+        )
     return span
 
 

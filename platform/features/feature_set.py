@@ -118,16 +118,22 @@ class FeatureSet:
 
     def _check(self) -> None:
         if not self.columns:
-            raise ConfigError(f"feature set {self.name!r} is empty: give views, on-demand features or passthrough columns")
+            raise ConfigError(
+                f"feature set {self.name!r} is empty: give views, on-demand features or passthrough columns"
+            )
         for kind, names in (("column", self.columns), ("feature", tuple(f.name for f in self.features))):
             doubled = sorted({name for name in names if names.count(name) > 1})
             if doubled:
-                raise ConfigError(f"feature set {self.name!r} has two of {kind} {doubled[0]!r}: rename one in its transform")
+                raise ConfigError(
+                    f"feature set {self.name!r} has two of {kind} {doubled[0]!r}: rename one in its transform"
+                )
         known: dict[str, str] = {}
         for view in self.views:
             for key, dtype in zip(view.entity.keys, view.entity.key_types, strict=True):
                 if known.setdefault(key, dtype) != dtype:
-                    raise ConfigError(f"feature set {self.name!r}: key {key!r} is {known[key]} in one view and {dtype} in another")
+                    raise ConfigError(
+                        f"feature set {self.name!r}: key {key!r} is {known[key]} in one view and {dtype} in another"
+                    )
         for name, dtype in self.types.items():
             if known.get(name, arrow_type(dtype) and dtype) != dtype:
                 raise ConfigError(f"feature set {self.name!r}: {name!r} is {dtype}, but {known[name]} as a key")

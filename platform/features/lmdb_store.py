@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeVar, cast
 
 import lmdb
 
@@ -62,26 +62,36 @@ class _Environment:
                 raise _translation(self.path, error) from error
             finally:
                 self._leave()
-            self._resize(0)
+            self._resize(grow=False)
 
     def write(self, work: Callable[[lmdb.Transaction], _Result]) -> _Result:
         """Run `work` in one write transaction; repeated from the start after the map was grown."""
         with self._writer:
             while True:
-                handle = self._enter()
-                grow = 0
                 try:
-                    with handle.begin(write=True) as writing:
-                        return work(writing)
+                    return self._try_write(work)
                 except lmdb.MapFullError:
-                    grow = int(handle.info()["map_size"]) * 2
+                    self._resize(grow=True)
                 except lmdb.MapResizedError:
-                    grow = 0
+                    self._resize(grow=False)
                 except lmdb.Error as error:
                     raise _translation(self.path, error) from error
-                finally:
-                    self._leave()
-                self._resize(grow)
+
+    def _try_write(self, work: Callable[[lmdb.Transaction], _Result]) -> _Result:
+        handle = self._enter()
+        writing: lmdb.Transaction | None = None
+        try:
+            writing = handle.begin(write=True)
+            result = work(writing)
+            writing.commit()
+            writing = None
+            return result
+        finally:
+            self._leave()
+            if writing is not None:
+                # Aborting a write while threads of this process read takes py-lmdb 3.0 seconds: it is starved.
+                with self._alone():
+                    writing.abort()
 
     def sync(self) -> None:
         """Flush to disk what was written."""
@@ -119,11 +129,11 @@ class _Environment:
             if self._closing and self._inside == 0:
                 self._gate.notify_all()
 
-    def _resize(self, size: int) -> None:
+    def _resize(self, *, grow: bool) -> None:
         with self._alone():
             if self._handle is not None:
-                with _translated(self.path):
-                    self._handle.set_mapsize(size)
+                with _translated(self.path):  # 0 adopts the size that another process has given it
+                    self._handle.set_mapsize(int(self._handle.info()["map_size"]) * 2 if grow else 0)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -178,7 +188,7 @@ class LmdbStore:
             # Two calls for the whole batch: each call of LMDB gives up the GIL, and getting it back among busy
             # reader threads costs up to 5 ms.
             cursor = transaction.cursor()
-            stored = {key: value[:RANK_BYTES] for key, value in cursor.getmulti(keys)}
+            stored = {bytes(key): bytes(value[:RANK_BYTES]) for key, value in cursor.getmulti(keys)}
             fresh = [(k, v) for k, v in newest.items() if k not in stored or stored[k] <= v[:RANK_BYTES]]
             cursor.putmulti(fresh)
             return len(fresh)
@@ -194,7 +204,7 @@ class LmdbStore:
 
         def look(transaction: lmdb.Transaction) -> list[bytes | None]:
             get = transaction.get
-            return [get(key) for key in keys]
+            return cast("list[bytes | None]", [get(key) for key in keys])
 
         return self._open().read(look)
 
@@ -279,11 +289,18 @@ def _open(path: str, map_size: int) -> lmdb.Environment:
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageError(f"online store {path} cannot be created: {error.strerror}. Name a writable folder") from error
+        raise StorageError(
+            f"online store {path} cannot be created: {error.strerror}. Name a writable folder"
+        ) from error
     with _translated(path):
         # A map smaller than the file is raised to the file's size by LMDB. No readahead: look-ups are random.
         handle = lmdb.open(
-            path, map_size=map_size, sync=False, metasync=False, readahead=False, max_readers=MAX_READERS,
+            path,
+            map_size=map_size,
+            sync=False,
+            metasync=False,
+            readahead=False,
+            max_readers=MAX_READERS,
             max_spare_txns=16,
         )
         handle.reader_check()
@@ -294,9 +311,10 @@ def _keys(transaction: lmdb.Transaction, prefix: bytes) -> Iterator[bytes]:
     cursor = transaction.cursor()
     if cursor.set_range(prefix):
         for key in cursor.iternext(values=False):
-            if not key.startswith(prefix):
+            found = bytes(key)
+            if not found.startswith(prefix):
                 return
-            yield bytes(key)
+            yield found
 
 
 @contextmanager

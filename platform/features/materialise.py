@@ -177,8 +177,14 @@ def materialise(
         StorageError: The store cannot be written.
 
     Example:
-        >>> materialise(Workspace.open(), [])  # doctest: +SKIP
-        0
+        >>> import tempfile
+        >>> from datetime import timezone
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> seen = datetime(2013, 1, 1, tzinfo=timezone.utc)
+        >>> source = data.write(ws, "weather", pa.table({"origin": ["EWR"], "at": [seen], "temp": [39]}))
+        >>> view = FeatureView("weather", "origin", event_time="at", table="weather", columns=["temp"])
+        >>> materialise(ws, view)
+        1
     """
     with Materialiser(ws, views, since=since) as materialiser:
         return materialiser.finish() if until is None else materialiser.advance(until)
@@ -209,5 +215,7 @@ def _values(ws: Workspace, view: FeatureView, given: TableVersion | str | pa.Tab
     if isinstance(given, pa.Table):
         return conform_values(view, given)
     if not data.exists(ws, str(given)):
-        raise NotFound(f"table {given} of view {view.name!r} does not exist: build it with features.build_view(ws, view)")
+        raise NotFound(
+            f"table {given} of view {view.name!r} does not exist: build it with features.build_view(ws, view)"
+        )
     return conform_values(view, data.table(ws, str(given), columns=view.schema.names))

@@ -70,26 +70,27 @@ def join_as_of_dataset(
     if count < 1:
         raise ConfigError(f"partitions {count} is not valid: use 1 or more")
     times = [event_time] if created_time is None else [event_time, created_time]
-    left = _split(labels.to_arrow_refs(), count, keys, [*keys, label_time])
+    rows = labels.to_arrow_refs()
+    left = _split(rows, count, keys, [*keys, label_time])
     right = _split(values.to_arrow_refs(), count, keys, list(dict.fromkeys([*keys, *times, *columns])))
-    blocks = len(left)
-    join = ray.remote(num_returns=max(blocks, 1))(_join_partition)
+    join = ray.remote(num_returns=len(rows))(_join_partition)
     joined = []
-    for part in range(count if blocks else 0):
-        made = join.remote(names, ttl, blocks, len(left), *[b[part] for b in left], *[b[part] for b in right])
+    for part in range(count):
+        made = join.remote(names, ttl, len(rows), *[b[part] for b in left], *[b[part] for b in right])
         joined.append(made if isinstance(made, list) else [made])
     attach = ray.remote(_attach)
-    refs = [attach.remote(block, *[parts[i] for parts in joined]) for i, block in enumerate(labels.to_arrow_refs())]
-    if not refs:
-        return ray.data.from_arrow(join_as_of(_schema(labels).empty_table(), _schema(values).empty_table(), ttl=ttl, **names))
-    return ray.data.from_arrow_refs(refs)
+    return ray.data.from_arrow_refs(
+        [attach.remote(block, *[parts[i] for parts in joined]) for i, block in enumerate(rows)]
+    )
 
 
 def _schema(dataset: Dataset) -> pa.Schema:
     schema = dataset.schema()
     base = None if schema is None else schema.base_schema
     if not isinstance(base, pa.Schema):
-        raise ConfigError("a dataset to join must have at least one row and Arrow blocks; give it as a pyarrow.Table instead")
+        raise ConfigError(
+            "a dataset to join must have at least one row and Arrow blocks; give it as a pyarrow.Table instead"
+        )
     return base
 
 
@@ -119,15 +120,13 @@ def _split_block(block: pa.Table, index: int, count: int, keys: Sequence[str], c
     return parts if count > 1 else parts[0]
 
 
-def _join_partition(names: dict[str, Any], ttl: Any, blocks: int, labels: int, *parts: pa.Table) -> Any:
-    """Join one partition; the answers (places and features), one table per labels block."""
-    left = pa.concat_tables(parts[:labels])
-    right = pa.concat_tables(parts[labels:]) if parts[labels:] else None
-    assert right is not None  # a dataset without blocks has no schema and was refused
+def _join_partition(names: dict[str, Any], ttl: Any, blocks: int, *parts: pa.Table) -> Any:
+    """Join one partition, whose first `blocks` parts are labels; the answers, one table per labels block."""
+    left, right = pa.concat_tables(parts[:blocks]), pa.concat_tables(parts[blocks:])
     joined = join_as_of(left, right.drop([_BLOCK, _PLACE]), ttl=ttl, **names)
     answer = joined.select([_PLACE, *names["columns"]])
     bounds = np.searchsorted(left[_BLOCK].to_numpy(), np.arange(blocks + 1))  # parts came in block order
-    tables = [pa.concat_tables([answer.slice(bounds[i], bounds[i + 1] - bounds[i])]) for i in range(blocks)]
+    tables = [answer.slice(bounds[i], bounds[i + 1] - bounds[i]) for i in range(blocks)]
     return tables if blocks > 1 else tables[0]
 
 

@@ -175,13 +175,16 @@ class _ViewReader:
     def keys(self, lists: Mapping[str, list[Any]]) -> list[bytes]:
         key = self.codec.key
         # A null key matches nothing, as in the join: no key of any view starts with a zero byte.
-        return [b"\0" if None in parts else key(parts) for parts in zip(*[lists[name] for name in self._key_names], strict=True)]
+        return [
+            b"\0" if None in parts else key(parts)
+            for parts in zip(*[lists[name] for name in self._key_names], strict=True)
+        ]
 
     def columns(self, values: Sequence[bytes | None], moments: Sequence[int]) -> list[tuple[str, pa.Array]]:
         nothing, ttl, unpack = self._nothing, self._ttl, self.codec.unpack
         rows = []
         for value, moment in zip(values, moments, strict=True):
-            row = nothing
+            row: Sequence[Any] = nothing
             if value is not None:
                 event, created, features = unpack(value)
                 if event <= moment and created <= moment and (ttl is None or moment - event <= ttl):

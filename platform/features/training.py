@@ -17,7 +17,7 @@ from .as_of import join_as_of
 from .build import build_view, conform_values
 from .dtypes import TIMESTAMP, cast_column, micros, require_columns
 from .feature_set import FeatureSet
-from .view import FeatureView
+from .view import FeatureView, content_hash
 
 SAMPLE = 3
 
@@ -64,7 +64,8 @@ def training_set(
 ) -> TrainingSet:
     """Join labels to the features known at each label's moment, and write table ``training.<name>``.
 
-    Every label row gives one row, in the same order; what was not known is null.
+    Every label row gives one row, in the same order; what was not known is null. The same question about the same
+    pinned tables is answered once: later calls return the version that is there.
 
     Args:
         ws: Workspace.
@@ -88,9 +89,18 @@ def training_set(
         ConfigError: `label` is a feature, or `views` names an unknown view.
 
     Example:
-        >>> made = training_set(  # doctest: +SKIP
-        ...     ws, "late", labels="flights@3", label="late", event_time="scheduled_at", feature_set=features)
-        >>> made.version.ref, made.columns  # doctest: +SKIP
+        >>> import tempfile
+        >>> from datetime import timezone
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> at = lambda hour: datetime(2013, 1, 1, hour, tzinfo=timezone.utc)
+        >>> source = data.write(ws, "weather", pa.table({"origin": ["EWR"], "seen": [at(6)], "temp": [39]}))
+        >>> view = FeatureView("weather", "origin", event_time="seen", table="weather", columns=["temp"], ttl="3h")
+        >>> flights = pa.table({"origin": ["EWR", "EWR"], "at": [at(8), at(5)], "late": [True, False]})
+        >>> made = training_set(
+        ...     ws, "late", labels=flights, label="late", event_time="at", feature_set=FeatureSet("delay", [view])
+        ... )
+        >>> data.table(ws, str(made.version), columns=[*made.columns, "late"]).to_pydict()
+        {'temp': [39.0, None], 'late': [True, False]}
     """
     check_name(name, "training set")
     unknown = set(views or {}) - {view.name for view in feature_set.views}
@@ -105,12 +115,17 @@ def training_set(
         tables[view.name] = conform_values(view, data.table(ws, str(built), columns=view.schema.names))
     joined = join_features(frame, bound, tables)
     inputs = (*inputs, *(view.node for view in bound.views), bound.node)
+    app = None
+    if not isinstance(labels, pa.Table):
+        asked = [*map(str, inputs), label, event_time, *(str(limit) for limit in where or ()), "keep", *keep]
+        app = (f"raylake.training/{content_hash({'asked': asked})}", 1)
     order = dict.fromkeys([event_time, *bound.request_columns, *keep, *bound.columns, label])
     version = data.write(
         ws,
         str(Ref(name, namespace="training")),
         joined.select(list(order)),
         mode="overwrite",
+        app=app,
         inputs=inputs,
         operation="training_set",
         schema_mode="evolve",
@@ -138,7 +153,9 @@ def prepare_labels(
     made = set(bound.columns) - set(bound.passthrough)
     for name in (label, *keep):
         if name in made or (name == label and name in bound.passthrough):
-            raise ConfigError(f"column {name!r} of the labels is a feature of {feature_set.name!r} too: rename one of them")
+            raise ConfigError(
+                f"column {name!r} of the labels is a feature of {feature_set.name!r} too: rename one of them"
+            )
     require_columns(rows, dict.fromkeys([label, *keep]), "labels")
     frame = bound.cast_request(rows, "labels")
     for name in dict.fromkeys([label, *keep]):
@@ -150,7 +167,7 @@ def prepare_labels(
 
 
 def join_features(frame: pa.Table, feature_set: FeatureSet, tables: Mapping[str, pa.Table]) -> pa.Table:
-    """Append all features to prepared labels: views as of each row's event time, then on-demand functions in order.
+    """Append all features to labels: views as of each row's event time, then on-demand functions in order.
 
     Args:
         frame: n rows with the set's request columns.
@@ -162,6 +179,15 @@ def join_features(frame: pa.Table, feature_set: FeatureSet, tables: Mapping[str,
 
     Raises:
         SchemaMismatch: Columns do not fit, or an on-demand function's answer for a row depends on other rows.
+
+    Example:
+        >>> from datetime import timezone
+        >>> at = lambda hour: datetime(2013, 1, 1, hour, tzinfo=timezone.utc)
+        >>> view = FeatureView("weather", "origin", event_time="seen", table="weather", columns=["temp"], ttl="3h")
+        >>> weather = pa.table({"origin": ["EWR"], "seen": [at(6)], "temp": [39.0]})
+        >>> asked = pa.table({"origin": ["EWR", "EWR"], "at": [at(8), at(5)]})
+        >>> join_features(asked, FeatureSet("delay", [view], event_time="at"), {"weather": weather})["temp"].to_pylist()
+        [39.0, None]
     """
     joined = frame
     for view in feature_set.views:
@@ -202,9 +228,7 @@ def _labels(ws: Workspace, labels: str | TableVersion | pa.Table) -> tuple[pa.Ta
     return data.table(ws, str(version)), (version.node,)
 
 
-def _between(
-    frame: pa.Table, event_time: str, where: tuple[datetime | None, datetime | None] | None
-) -> pa.Table:
+def _between(frame: pa.Table, event_time: str, where: tuple[datetime | None, datetime | None] | None) -> pa.Table:
     for limit, keep in zip(where or (), (pc.greater_equal, pc.less), strict=False):
         if limit is not None:
             moment = pa.scalar(micros(limit, "where"), pa.int64()).cast(TIMESTAMP)

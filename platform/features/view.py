@@ -94,8 +94,8 @@ class FeatureView:
         columns: Columns used as features as they are.
         transform: Top-level function, table to table, applied to the whole source table. The same rows must come
             out whatever the other entities' rows are.
-        created_time: Column (timestamp with time zone): when the row became known. A row is used only from the later of event
-            and created time on, so a backfill does not leak into the past. Null means: known at its event time.
+        created_time: Column (timestamp with time zone): when the row became known. A row is used only from the later
+            of event and created time on, so a backfill does not leak into the past. Null means: at its event time.
         ttl: A value older than this is null (age of exactly `ttl` still counts). None: never too old.
         window: Windowed aggregations, each one more feature. See `raylake.features.Rolling`.
         types: Type of each column, ``float64`` by default; others: float32, int64, bool, string, timestamp, date.
@@ -109,7 +109,7 @@ class FeatureView:
         InvalidName: The name or the table breaks the naming rule.
 
     Example:
-        >>> view = FeatureView("weather", "origin", event_time="observed_at", table="weather", columns=["temp"], ttl="3h")
+        >>> view = FeatureView("weather", "origin", event_time="at", table="weather", columns=["temp"], ttl="3h")
         >>> view.feature_columns, view.entity.keys, len(view.version)
         (('temp',), ('origin',), 12)
         >>> from dataclasses import replace
@@ -182,7 +182,9 @@ class FeatureView:
         for column, dtype in self.types.items():
             arrow_type(dtype)
             if column not in self.columns:
-                raise ConfigError(f"feature view {self.name!r}: types names {column!r}, which is not one of its columns")
+                raise ConfigError(
+                    f"feature view {self.name!r}: types names {column!r}, which is not one of its columns"
+                )
 
     @property
     def feature_columns(self) -> tuple[str, ...]:

@@ -55,7 +55,8 @@ class Rolling:
         span = duration(self.over, "window")
         if self.agg not in _AGGREGATES and self.limit is None:
             raise ConfigError(
-                f"aggregation {self.agg!r} is not known: use {', '.join(_AGGREGATES)} or share_above:LIMIT, e.g. share_above:15"
+                f"aggregation {self.agg!r} is not known: use {', '.join(_AGGREGATES)} or share_above:LIMIT, "
+                "e.g. share_above:15"
             )
         if not self.name:
             text = self.over if isinstance(self.over, str) else f"{int(span.total_seconds())}s"
@@ -79,7 +80,12 @@ class Rolling:
 
 
 def roll(
-    table: pa.Table, windows: Sequence[Rolling], *, keys: Sequence[str], event_time: str, created_time: str | None = None
+    table: pa.Table,
+    windows: Sequence[Rolling],
+    *,
+    keys: Sequence[str],
+    event_time: str,
+    created_time: str | None = None,
 ) -> pa.Table:
     """Append one float64 column per window to `table`, rows and order unchanged.
 
@@ -115,7 +121,9 @@ def roll(
 def _frame(table: pa.Table, windows: Sequence[Rolling], plain: Sequence[str]) -> pl.DataFrame:
     columns = {name: table[name] for name in plain}
     for index, window in enumerate(windows):
-        columns[f"__{index}"] = cast_column(table[window.column], pa.float64(), window.column, f"window {window.name!r}")
+        columns[f"__{index}"] = cast_column(
+            table[window.column], pa.float64(), window.column, f"window {window.name!r}"
+        )
     frame = pl.DataFrame(pl.from_arrow(pa.table(columns)))
     finite = [pl.when(pl.col(f"__{i}").is_finite()).then(pl.col(f"__{i}")).alias(f"__{i}") for i in range(len(windows))]
     return frame.with_columns(finite)

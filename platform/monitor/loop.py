@@ -110,7 +110,8 @@ def step(
         DataError: No traffic in the window.
 
     Example:
-        >>> outcome = step(ws, "flight-delay", Policy(retrain=newest_spec))  # doctest: +SKIP
+        >>> rules = Policy(drift_share=0.3, min_auc_drop=0.02)
+        >>> outcome = step(ws, "flight-delay", rules)  # doctest: +SKIP
         >>> print(outcome.sentence)  # doctest: +SKIP
         Promote: on 12840 labelled rows the challenger's AUC is 0.7461 against 0.7302, a gain of +0.0159 ...
     """

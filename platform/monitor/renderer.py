@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -55,6 +56,9 @@ class Renderer:
         >>> with Renderer() as renderer:  # doctest: +SKIP
         ...     renderer.submit(table, table).result().error
         ''
+        >>> with Renderer(command=("false",)) as renderer:
+        ...     renderer.submit(table, table).result().error
+        'the rendering process exited with 1: it said nothing'
     """
 
     def __init__(self, *, seconds: float = 120.0, command: tuple[str, ...] = ()) -> None:
@@ -119,11 +123,11 @@ class Renderer:
             answer = self._ask(folder, thresholds)
             if answer is None:
                 return Rendered(error=self._reason())
-            html, figures = (folder / "html").read_bytes(), (folder / "json").read_bytes()
-        except OSError as error:
+            skipped = tuple(json.loads(answer)["skipped"])
+            return Rendered((folder / "html").read_bytes(), (folder / "json").read_bytes(), skipped)
+        except (OSError, ValueError, LookupError, TypeError) as error:  # no disk, or an answer of another kind
             self._end()
             return Rendered(error=f"{type(error).__name__}: {error}")
-        return Rendered(html, figures, tuple(json.loads(answer)["skipped"]))
 
     def _ask(self, folder: Path, thresholds: Mapping[str, float]) -> str | None:
         process = self._started()
@@ -167,8 +171,9 @@ class Renderer:
     def _end(self) -> None:
         if self._process is not None:
             with self._process as process:  # closes the pipes; the process ends at the end of its input
-                if process.stdin is not None and process.poll() is None:
-                    process.stdin.close()
+                if process.stdin is not None:
+                    with suppress(BrokenPipeError):  # it died with a job unread
+                        process.stdin.close()
         if self._log is not None:
             self._log.close()
         self._process, self._log = None, None

@@ -54,7 +54,8 @@ def report(
         DataError: No traffic in the window.
 
     Example:
-        >>> july = datetime(2013, 7, 1, tzinfo=UTC), datetime(2013, 8, 1, tzinfo=UTC)  # doctest: +SKIP
+        >>> from datetime import UTC
+        >>> july = datetime(2013, 7, 1, tzinfo=UTC), datetime(2013, 8, 1, tzinfo=UTC)
         >>> report(ws, "flight-delay", july).share  # doctest: +SKIP
         0.45
     """
@@ -87,6 +88,8 @@ def report_async(
     between many reports: the import of evidently is paid once.
 
     Example:
+        >>> from datetime import UTC
+        >>> months = [(datetime(2013, m, 1, tzinfo=UTC), datetime(2013, m + 1, 1, tzinfo=UTC)) for m in (7, 8)]
         >>> with Renderer() as renderer:  # doctest: +SKIP
         ...     pending = [report_async(ws, "flight-delay", month, renderer=renderer) for month in months]
     """

@@ -10,10 +10,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from itertools import groupby
 
+import numpy as np
 import pyarrow as pa
 
 from ..core import ConfigError, RaylakeError
@@ -164,7 +165,11 @@ class CaptureBuffer:
 
 def to_table(answers: list[Answered]) -> pa.Table:
     """One table of all rows of `answers`; versions with different features are united, absent ones null."""
-    return pa.concat_tables([_rows(answered) for answered in answers], promote_options="permissive").combine_chunks()
+    parts = [
+        _rows(list(members))
+        for _, members in groupby(answers, key=lambda answered: (id(answered.predictor), _sent(answered)))
+    ]
+    return pa.concat_tables(parts, promote_options="permissive")
 
 
 def capture_schema(predictor: Predictor) -> pa.Schema:
@@ -190,25 +195,36 @@ def _input_fields(predictor: Predictor) -> list[pa.Field]:
     return inputs + [pa.field(f.name, f.kind.arrow) for f in asked if f.required and f.name not in known]
 
 
-def _rows(answered: Answered) -> pa.Table:
-    scored, predictor, count = answered.scored, answered.predictor, answered.scored.request.rows
-    received = pa.repeat(pa.scalar(datetime.fromtimestamp(answered.received_at, UTC), INSTANT), count)
-    at = received if predictor.event_time is None else scored.frame.column(predictor.event_time)
-    ids = scored.request.ids or [f"{answered.request_id}#{index}" for index in range(count)]
+def _sent(answered: Answered) -> tuple[str, ...]:
+    return tuple(answered.scored.request.columns)
+
+
+def _rows(answers: list[Answered]) -> pa.Table:
+    """Rows of requests of the same fields to the same predictor; built together, because that costs far less."""
+    predictor = answers[0].predictor
+    counts = np.array([answered.scored.request.rows for answered in answers])
+    features = pa.concat_tables([answered.scored.features for answered in answers])
+    frame = pa.concat_tables([answered.scored.frame for answered in answers])
+    received = pa.array(np.repeat([int(answered.received_at * 1e6) for answered in answers], counts)).cast(INSTANT)
+    rows = features.num_rows
     head = [
-        pa.array(ids, pa.string()),
-        pa.repeat(pa.scalar(answered.request_id), count),
-        at,
+        pa.array([identity for answered in answers for identity in _ids(answered)], pa.string()),
+        pa.array(np.repeat([answered.request_id for answered in answers], counts), pa.string()),
+        received if predictor.event_time is None else frame.column(predictor.event_time),
         received,
-        pa.repeat(pa.scalar(predictor.name), count),
-        pa.repeat(pa.scalar(predictor.version, pa.int64()), count),
+        pa.repeat(pa.scalar(predictor.name), rows),
+        pa.repeat(pa.scalar(predictor.version, pa.int64()), rows),
     ]
-    inputs = list(scored.features.itercolumns())
-    names = list(scored.features.column_names)
-    for name in scored.frame.column_names:
-        if name not in scored.features.column_names:
-            inputs.append(scored.frame.column(name))
-            names.append(name)
-    tail = [pa.array(scored.scores, pa.float64()), pa.repeat(pa.scalar(answered.latency * 1e3), count)]
-    labels = [*(f.name for f in HEAD), *names, *(f.name for f in TAIL)]
-    return pa.table([*head, *inputs, *tail], names=labels)
+    extra = [name for name in frame.column_names if name not in features.column_names]
+    tail = [
+        pa.array(np.concatenate([answered.scored.scores for answered in answers]), pa.float64()),
+        pa.array(np.repeat([answered.latency * 1e3 for answered in answers], counts), pa.float64()),
+    ]
+    names = [*(f.name for f in HEAD), *features.column_names, *extra, *(f.name for f in TAIL)]
+    columns = [*head, *features.itercolumns(), *(frame.column(name) for name in extra), *tail]
+    return pa.table(columns, names=names).combine_chunks()
+
+
+def _ids(answered: Answered) -> Sequence[str]:
+    own = answered.scored.request.ids
+    return own or [f"{answered.request_id}#{index}" for index in range(answered.scored.request.rows)]

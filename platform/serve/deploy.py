@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from .. import data
-from ..core import DeploymentFailed, NotFound, Ref, Workspace, check_name, ensure_ray
+from ..core import ComputeUnavailable, DeploymentFailed, NotFound, Ref, Workspace, check_name, ensure_ray
 from ..registry import deployment, deployments, end_deployment, model_version, record_deployment
 from ..train import open_model
 from .app import PROBE_HEADER
@@ -55,6 +55,7 @@ def deploy(
     Raises:
         NotFound: No such model, version or alias.
         ArtifactCorrupt: The stored model is damaged.
+        ComputeUnavailable: No node can hold a replica.
         ConfigError: The port is taken, or a feature has a name that capture needs.
         DeploymentFailed: The replicas did not become healthy; nothing is left behind.
 
@@ -70,7 +71,11 @@ def deploy(
     predictor = Predictor(open_model(ws, wanted), None, wanted.name, wanted.version, max_rows=max_rows)
     if capture.sample > 0:
         _prepare_table(ws, endpoint_name, predictor)
-    ensure_ray(ws)
+    session = ensure_ray(ws)
+    if cpus > session.cpus:
+        raise ComputeUnavailable(
+            f"a replica of {endpoint_name!r} needs {cpus:g} CPUs and the cluster has {session.cpus:g}: lower cpus="
+        )
     url = ensure_serve(ws, port)
     endpoint = Endpoint(endpoint_name, url, target, ws)
     with ExitStack() as undo:
@@ -190,6 +195,7 @@ def _prepare_table(ws: Workspace, name: str, predictor: Predictor) -> None:
 
 def _run(endpoint: Endpoint, autoscale: Autoscale, capture: Capture, cpus: float, max_rows: int) -> None:
     from ray import serve
+    from ray.serve.api import RunTarget
     from ray.serve.exceptions import RayServeException
 
     from .replica import Replica
@@ -210,12 +216,29 @@ def _run(endpoint: Endpoint, autoscale: Autoscale, capture: Capture, cpus: float
         logging_config=QUIET,
     )
     bound = options(serve.ingress()(Replica)).bind(endpoint.ws, endpoint.name, endpoint.target, capture, max_rows)
+    target = RunTarget(bound, endpoint.name, f"/models/{endpoint.name}", logging_config=QUIET)
     try:
-        serve.run(bound, name=endpoint.name, route_prefix=f"/models/{endpoint.name}", logging_config=QUIET)
+        serve.run_many([target], wait_for_applications_running=False)
     except (RuntimeError, RayServeException) as error:
-        raise DeploymentFailed(
-            f"endpoint {endpoint.name!r} ({endpoint.target}) did not start: {_reason(endpoint.name) or error}"
-        ) from error
+        raise _not_started(endpoint, str(error)) from error
+    _wait_until_running(endpoint)
+
+
+def _wait_until_running(endpoint: Endpoint) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        state = str(_application(endpoint.name).status.value)
+        if state == "RUNNING":
+            return
+        if state in ("DEPLOY_FAILED", "UNHEALTHY"):
+            raise _not_started(endpoint, state)
+        time.sleep(0.05)
+    raise _not_started(endpoint, f"not running after {START_TIMEOUT:g} s; are there free CPUs?")
+
+
+def _not_started(endpoint: Endpoint, why: str) -> DeploymentFailed:
+    reason = _reason(endpoint.name) or why
+    return DeploymentFailed(f"endpoint {endpoint.name!r} ({endpoint.target}) did not start: {reason}")
 
 
 def _probe(endpoint: Endpoint, predictor: Predictor) -> None:

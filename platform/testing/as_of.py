@@ -85,5 +85,6 @@ def window_oracle(
         return None
     if agg.startswith("share_above:"):
         limit = float(agg.partition(":")[2])
-        return sum(cell > limit for cell in cells) / len(cells)
-    return {"sum": math.fsum(cells), "mean": math.fsum(cells) / len(cells), "min": min(cells), "max": max(cells)}[agg]
+        return sum(1.0 for cell in cells if cell > limit) / len(cells)
+    answers: dict[str, float] = {"sum": math.fsum(cells), "min": min(cells), "max": max(cells)}
+    return answers["sum"] / len(cells) if agg == "mean" else answers[agg]

@@ -89,8 +89,8 @@ class Batches:
     def __init__(self, rows: Rows, size: int, seed: int | None = None) -> None:
         if np.isnan(rows.inputs).any():
             raise ValueError("the inputs hold missing values after the recipe: add data.Impute for these columns")
-        self._inputs = torch.from_numpy(rows.inputs)
-        self._labels = torch.from_numpy(np.ascontiguousarray(rows.labels))
+        # Copies: rows from Ray's object store are read-only.
+        self._inputs, self._labels = torch.tensor(rows.inputs), torch.tensor(rows.labels)
         self._size = size
         self._generator = None if seed is None else torch.Generator().manual_seed(seed)
 

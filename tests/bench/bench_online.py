@@ -42,9 +42,7 @@ def run() -> list[Figure]:
         reader = features.FeatureReader(store, wanted)
         for size in (1, 100):
             now = pa.array([START + timedelta(days=2)] * size, pa.timestamp("us", tz="UTC"))
-            tables = [
-                pa.table({"entity": asked[at : at + size], "event_time": now}) for at in range(0, LOOKUPS, size)
-            ]
+            tables = [pa.table({"entity": asked[at : at + size], "event_time": now}) for at in range(0, LOOKUPS, size)]
             work = f"look up {size} of 100k entities x 20 features"
             figures.append(
                 timed(work, "raylake", lambda t=tables: [reader.assemble(x) for x in t], per=len(tables), unit="us")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -15,8 +15,8 @@ from raylake.features.as_of import join_as_of
 from raylake.features.windows import Rolling, roll
 from raylake.testing.as_of import as_of_oracle, window_oracle
 
-START = datetime(2013, 3, 10, tzinfo=timezone.utc)
-UTC = pa.timestamp("us", tz="UTC")
+START = datetime(2013, 3, 10, tzinfo=UTC)
+STAMP = pa.timestamp("us", tz="UTC")
 
 moments = st.one_of(st.none(), st.integers(-3, 12).map(lambda n: START + timedelta(hours=n)))
 strings = st.sampled_from(["EWR", "JFK", "", "ü", None])
@@ -51,8 +51,8 @@ def joins(draw: st.DrawFn) -> dict[str, Any]:
 @given(joins())
 def test_join_equals_brute_force(case: dict[str, Any]) -> None:
     types = case["types"]
-    labels = _table(case["labels"], types | {"t": UTC})
-    values = _table(case["values"], types | {"e": UTC, "c": UTC, "x": pa.int64(), "s": pa.string()})
+    labels = _table(case["labels"], types | {"t": STAMP})
+    values = _table(case["values"], types | {"e": STAMP, "c": STAMP, "x": pa.int64(), "s": pa.string()})
     names = {"keys": list(types), "label_time": "t", "event_time": "e", "columns": ["x", "s"]}
     options = {"ttl": case["ttl"], "created_time": case["created_time"]}
     joined = join_as_of(labels, values, **names, **options)
@@ -78,7 +78,7 @@ def test_join_equals_brute_force(case: dict[str, Any]) -> None:
 def test_windows_equal_brute_force(rows: list[dict[str, Any]], hours: int) -> None:
     over = timedelta(hours=hours)
     aggregates = ["mean", "sum", "min", "max", "count", "share_above:15"]
-    table = _table(rows, {"k": pa.string(), "t": UTC, "x": pa.float64()})
+    table = _table(rows, {"k": pa.string(), "t": STAMP, "x": pa.float64()})
     windows = [Rolling("x", over=over, agg=agg, name=agg) for agg in aggregates]
     rolled = roll(table, windows, keys=["k"], event_time="t")
     assert rolled.drop(aggregates).slice(0, 0).equals(table.slice(0, 0)) and rolled.num_rows == table.num_rows
@@ -96,10 +96,10 @@ def test_a_backfilled_event_is_not_used_before_it_was_known_even_inside_a_window
         {"k": "a", "e": START + timedelta(hours=1), "c": START + timedelta(days=9), "x": 90.0},  # backfilled
         {"k": "a", "e": START + timedelta(hours=2), "c": START + timedelta(hours=2), "x": 20.0},
     ]
-    table = _table(rows, {"k": pa.string(), "e": UTC, "c": UTC, "x": pa.float64()})
+    table = _table(rows, {"k": pa.string(), "e": STAMP, "c": STAMP, "x": pa.float64()})
     window = Rolling("x", over="3h", agg="mean", name="mean")
     rolled = roll(table, [window], keys=["k"], event_time="e", created_time="c")
-    labels = _table([{"k": "a", "t": START + timedelta(hours=h)} for h in (2, 24 * 10)], {"k": pa.string(), "t": UTC})
+    labels = _table([{"k": "a", "t": START + timedelta(hours=h)} for h in (2, 24 * 10)], {"k": pa.string(), "t": STAMP})
     joined = join_as_of(labels, rolled, keys="k", label_time="t", event_time="e", created_time="c", columns=["mean"])
     assert joined["mean"].to_pylist() == [10.0, 40.0]
 
@@ -113,7 +113,7 @@ def test_other_time_zones_and_units_are_the_same_moments() -> None:
 
 
 def test_dictionary_encoded_and_narrow_keys_match_plain_ones() -> None:
-    at = pa.array([START], UTC)
+    at = pa.array([START], STAMP)
     labels = pa.table({"k": pa.array(["a"]).dictionary_encode(), "n": pa.array([1], pa.int16()), "t": at})
     values = pa.table({"k": pa.array(["a"], pa.large_string()), "n": pa.array([1], pa.uint8()), "e": at, "x": [1.0]})
     joined = join_as_of(labels, values, keys=["k", "n"], label_time="t", event_time="e", columns=["x"])
@@ -133,7 +133,7 @@ def test_dictionary_encoded_and_narrow_keys_match_plain_ones() -> None:
     ],
 )
 def test_a_join_that_cannot_be_right_is_refused(change: dict[str, Any], message: str) -> None:
-    at = pa.array([START], UTC)
+    at = pa.array([START], STAMP)
     naive = pa.array([START.replace(tzinfo=None)], pa.timestamp("us"))
     labels = pa.table({"k": ["a"], "n": [1], "f": [1.0], "t": at, "naive": naive})
     values = pa.table({"k": ["a"], "n": ["1"], "f": [1.0], "e": at, "x": [1.0]})

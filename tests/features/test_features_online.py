@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import multiprocessing
 import os
 import threading
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -52,6 +55,7 @@ def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
         LmdbStore(str(tmp_path / "file" / "online"))
 
 
+@pytest.mark.timeout(60)  # a starved resize took minutes
 def test_readers_of_this_process_survive_a_growing_map(tmp_path: Path) -> None:
     store = LmdbStore(str(tmp_path), map_size=64 * 1024)
     store.put([item("k", 0, "x" * 100)])
@@ -88,3 +92,31 @@ def test_a_forked_child_is_refused_and_the_parent_unharmed(tmp_path: Path) -> No
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert store.get_many([b"k"]) == [item("k", 1, "x")[1]]
     store.close()
+
+
+def write_forever(folder: str, started: Connection) -> None:
+    """Batches of 1,000 values that belong together, until somebody kills this process."""
+    store = LmdbStore(folder, map_size=64 * 1024)
+    for batch in itertools.count(1):
+        store.put([item(f"{n}", batch, f"{batch}") for n in range(1000)])
+        if batch == 20:
+            started.send(None)
+
+
+def test_a_writer_killed_midway_leaves_whole_batches_and_the_rest_is_written_again(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=write_forever, args=(str(tmp_path), there), daemon=True)
+    process.start()
+    assert here.poll(60)
+    process.kill()
+    process.join()
+    keys = [f"{n}".encode() for n in range(1000)]
+    with LmdbStore(str(tmp_path)) as store:
+        values = store.get_many(keys)
+        assert values[0] is not None and set(values) == {values[0]}, "half a batch is visible"
+        reached = int(values[0][16:])
+        assert reached >= 20
+        assert store.put([item(f"{n}", reached - 1, "older") for n in range(1000)]) == 0
+        assert store.put([item(f"{n}", reached + 1, "newer") for n in range(1000)]) == 1000
+        assert set(store.get_many(keys)) == {item("", reached + 1, "newer")[1]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import os
 import sqlite3
 import traceback
@@ -49,6 +50,17 @@ def test_readers_go_on_and_writers_wait_while_another_process_writes(ws: Workspa
         other.execute("COMMIT")
         assert waiting.result(30).name == "second"
     other.close()
+
+
+def test_one_process_at_a_time_sets_up_a_new_file(ws: Workspace) -> None:
+    # Without the lock file, two that switch to WAL at once get "database is locked" now and then (1 of 100 times).
+    with Path(f"{file_of(ws)}.lock").open("w") as lock, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = pool.submit(registry.tables, ws)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.5)
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        assert waiting.result(30) == []
 
 
 def test_a_writer_that_waits_in_vain_says_so(ws: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pyarrow as pa
 import pytest
+from serve_models import ROW, StandIn
 
 from raylake.core import DeploymentFailed
 from raylake.serve.app import MAX_BODY, PROBE_HEADER, Application
@@ -16,7 +17,6 @@ from raylake.serve.capture import Answered
 from raylake.serve.openapi import example_request, openapi
 from raylake.serve.predictor import Predictor
 from raylake.serve.watcher import Watcher
-from serve.serve_models import ROW, StandIn
 
 
 class FakeReplica:

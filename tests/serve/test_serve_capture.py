@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from serve_models import ROW, StandIn
 
 from raylake.core import ConfigError, StorageError
 from raylake.serve.capture import Answered, CaptureBuffer, capture_schema, to_table
 from raylake.serve.decoder import Request
 from raylake.serve.predictor import Predictor
 from raylake.serve.values import Capture
-from serve.serve_models import ROW, StandIn
 
 PREDICTOR = Predictor(StandIn(), None, "delay", 3)
 

@@ -78,10 +78,9 @@ class FittedRecipe:
         Raises:
             SchemaMismatch: A column is missing, or holds text where numbers belong.
         """
-        values = self.apply_columns(self._arrays(rows))
-        return pa.Table.from_arrays(
-            [pa.array(values[:, index]) for index in range(values.shape[1])], schema=self._schema
-        )
+        values = self.apply_columns(arrays_of(rows, self.input_columns))
+        columns = [pa.array(column) for column in np.ascontiguousarray(values.T)]
+        return pa.Table.from_batches([pa.RecordBatch.from_arrays(columns, schema=self._schema)])
 
     def apply_columns(self, columns: Mapping[str, Any]) -> np.ndarray:
         """Prepare rows given as columns: the quick way for a few rows at serving.
@@ -124,22 +123,22 @@ class FittedRecipe:
             raise SchemaMismatch(f"this is not a fitted recipe: {error!r}. Use what to_json() returned") from error
         if found != _FORMAT or unknown:
             raise SchemaMismatch(
-                f"the recipe has format {found} and unknown steps {unknown}: it comes from a newer raylake; update this one"
+                f"the recipe has format {found} and unknown steps {unknown}: it comes from a newer raylake; "
+                "update this one"
             )
         return cls(inputs, steps)
 
-    def _arrays(self, rows: pa.Table) -> dict[str, Any]:
-        missing = [name for name in self.inputs if name not in rows.column_names]
-        if missing:
-            raise SchemaMismatch(f"columns {missing} are missing; the recipe needs {list(self.inputs)}")
-        return arrays_of(rows, list(self.inputs))
-
 
 def arrays_of(rows: pa.Table, names: Sequence[str]) -> dict[str, Any]:
-    """Columns of a table as lists (few rows) or Arrow arrays (many)."""
-    if rows.num_rows <= _FEW:
-        return {name: rows.column(name).to_pylist() for name in names}
-    return {name: rows.column(name).combine_chunks() for name in names}
+    """Columns of a table as lists (few rows) or Arrow arrays (many); absent ones are left out."""
+    if rows.num_rows > _FEW:
+        there = set(rows.column_names)
+        return {name: rows.column(name).combine_chunks() for name in names if name in there}
+    batches = rows.to_batches()
+    if len(batches) == 1:
+        # Columns of a batch unpack in half the time of a table's.
+        return {name: column.to_pylist() for name, column in zip(rows.column_names, batches[0].columns, strict=True)}
+    return {name: column.to_pylist() for name, column in zip(rows.column_names, rows.columns, strict=True)}
 
 
 def run(program: Program, inputs: Mapping[str, str], columns: Mapping[str, Any]) -> tuple[np.ndarray, Texts]:

@@ -1,7 +1,7 @@
 """The steps of a recipe: what each learns from training data.
 
-A step learns in three moves, so that a table and a Dataset learn the same: `partial` summarises one column of one block,
-`merge` joins two summaries, `learn` turns the last one into plain JSON values.
+A step learns in three moves, so that a table and a Dataset learn the same: `partial` summarises one column of one
+block, `merge` joins two summaries, `learn` turns the last one into plain JSON values.
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...core import ConfigError, SchemaMismatch
@@ -21,7 +20,7 @@ Strategy = Literal["mean", "median", "constant", "most_frequent"]
 CastTo = Literal["float64", "int64", "bool", "string"]
 Unseen = Literal["nan", "code"]
 # A column of a block while a recipe runs: numbers as float64 with NaN for null, text as Arrow strings.
-Column = np.ndarray | pa.Array
+Column: TypeAlias = Any
 
 
 @dataclass(frozen=True, slots=True)

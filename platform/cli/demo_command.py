@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from typing import Annotated
 
 import typer
@@ -25,12 +27,16 @@ def demo(
     from ..demo import LiveDisplay, Options, Silent, tell
 
     ws = open_workspace(workspace)
-    console = Console()
-    result = tell(ws, Options(fast=fast), Silent() if json else LiveDisplay(console), keep=keep)
+    console = Console(file=sys.stdout)
+    # Ray prints messages of its own on standard output; that is kept for the result.
+    with redirect_stdout(sys.stderr):
+        result = tell(ws, Options(fast=fast), Silent() if json else LiveDisplay(console), keep=keep)
     if json:
         print_json(result.to_json())
     elif keep:
         console.print(_how_to_call(ws), markup=False, highlight=False)
+    else:
+        console.print("Dashboard and endpoint ended with this command; --keep leaves them up.", style="dim")
 
 
 def _how_to_call(ws: Workspace) -> str:
