@@ -12,7 +12,7 @@ from rich.console import Console
 from ..core import Workspace
 from .options import JsonOption, WorkspaceOption, open_workspace, print_json
 
-CURL = """curl -s {url}/models/flight-delay/predict -H 'Content-Type: application/json' -d '{{"rows": [{{
+CURL = """curl -s {url} -H 'Content-Type: application/json' -d '{{"rows": [{{
   "carrier": "UA", "origin": "EWR", "dest": "IAH", "distance": 1400, "tailnum": "N14228",
   "scheduled_at": "2013-12-31T22:15:00Z"}}]}}'"""
 
@@ -34,7 +34,7 @@ def demo(
     if json:
         print_json(result.to_json())
     elif keep:
-        console.print(_how_to_call(ws), markup=False, highlight=False)
+        console.print(_how_to_call(ws), markup=False, highlight=False, soft_wrap=True)
     else:
         console.print("Dashboard and endpoint ended with this command; --keep leaves them up.", style="dim")
 

@@ -30,6 +30,8 @@ LOCAL_ENVIRONMENT = {
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DEDUP_LOGS": "1",
+    # OpenMP threads that spin while they wait take the cores from everybody else on a small machine.
+    "OMP_WAIT_POLICY": "passive",
 }
 
 

@@ -11,7 +11,7 @@ import pyarrow.fs as pafs
 
 from ..core import TrainingFailed, Workspace, urls
 from .compute import Resources
-from .job import Fitted, Job, datasets
+from .job import WAIT_POLICY, Fitted, Job, datasets, share_cores
 from .trainers import XGBoost
 
 _ONE_WORKER = 0  # Ray Train's local mode: the loop runs in the calling process, without a worker group.
@@ -82,6 +82,7 @@ def _alone(job: Job, resources: Resources, run: str) -> Any:
 
 
 def _local(job: Job) -> Fitted:
+    share_cores()
     import ray.train
 
     scaling = ray.train.ScalingConfig(num_workers=_ONE_WORKER, use_gpu=job.gpu)
@@ -111,6 +112,7 @@ def _lead(ws: Workspace, job: Job, resources: Resources, run: str) -> Fitted:
         name=f"fit-{run}",
         storage_path=path,
         storage_filesystem=filesystem,
+        worker_runtime_env={"env_vars": dict([WAIT_POLICY])},
         logging_config=api.LoggingConfig(log_level="ERROR"),
     )
     scaling = ray.train.ScalingConfig(

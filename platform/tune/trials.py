@@ -13,7 +13,7 @@ from typing import Any, cast
 from ray.tune import Trainable
 
 from ..train import Lightning, XGBoost, evaluate
-from ..train.job import Rows
+from ..train.job import Rows, share_cores
 from ..train.torch_options import module_options
 from ..train.xgboost_loop import matrix, parameters
 
@@ -48,6 +48,7 @@ class BoostTrial(Trainable):
         self, config: dict[str, Any], setting: Setting, train: Rows, valid: Rows
     ) -> None:
         """Keep what the study's trials share, then begin this one."""
+        share_cores()
         self._setting, self._train, self._valid = setting, train, valid
         self._matrices: dict[Any, tuple[Any, Any]] = {}
         self._begin(config)
@@ -97,6 +98,7 @@ class EpochTrial(Trainable):
         self, config: dict[str, Any], setting: Setting, train: Rows, valid: Rows
     ) -> None:
         """Keep what the study's trials share, then begin this one."""
+        share_cores()
         self._setting, self._train, self._valid = setting, train, valid
         self._begin(config)
 

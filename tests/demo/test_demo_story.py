@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from raylake import data
-from raylake.core import Workspace
+from raylake.core import Workspace, find_cluster
 
 RAYLAKE = str(Path(sys.executable).with_name("raylake"))
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -61,6 +62,24 @@ def test_a_second_run_adds_no_row_and_fails_nowhere(told: tuple[Path, dict[str, 
     log = data.table(ws, "predictions.flight-delay", columns=["id"])["id"]
     assert len(log.unique()) == len(log)
     assert f"{sum(month['requests'] for month in first['months']):,} requests" in done.stdout  # type: ignore[attr-defined]
+
+
+def test_keep_leaves_an_endpoint_that_curl_reaches(told: tuple[Path, dict[str, object]]) -> None:
+    folder, _ = told
+    ws = Workspace.open(folder)
+    command = [RAYLAKE, "demo", "--fast", "--keep", "--workspace", str(folder)]
+    env = {**_environment(), "RAYLAKE_RAY_ADDRESS": "auto"}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+        assert done.returncode == 0, done.stderr
+        (curl,) = re.findall(r"^curl .*?\}'$", done.stdout, re.MULTILINE | re.DOTALL)
+        answer = json.loads(subprocess.run(["bash", "-c", curl], capture_output=True, text=True, check=True).stdout)
+        assert 0 <= answer["predictions"][0] <= 1
+        assert f"raylake down --workspace {folder}" in done.stdout
+    finally:
+        down = subprocess.run([RAYLAKE, "down", "--json", "--workspace", str(folder)], capture_output=True, text=True)
+    assert json.loads(down.stdout) == {"stopped": True}
+    assert find_cluster(ws) is None
 
 
 def test_two_at_once_are_refused_and_an_interrupted_one_goes_on(tmp_path: Path) -> None:
