@@ -18,6 +18,8 @@ def nullify(column: pa.ChunkedArray, null_values: tuple[str, ...]) -> pa.Chunked
     if not null_values or not pa.types.is_string(column.type):
         return column
     marks = pc.is_in(column, value_set=pa.array(null_values, pa.string()))
+    if not pc.any(marks).as_py():
+        return column
     return pc.if_else(marks, pa.scalar(None, pa.string()), column)
 
 
@@ -41,11 +43,13 @@ def cast_column(column: pa.ChunkedArray, dtype: pa.DataType) -> tuple[pa.Chunked
     if column.type == dtype:
         return column, None
     text = pa.types.is_string(column.type)
-    prepared = pc.utf8_trim_whitespace(column) if text and not pa.types.is_string(dtype) else column
-    try:
-        return _cast(prepared, dtype), None
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        pass
+    prepared = column
+    # Most columns are clean: they are read as they stand, and tidied only when that fails.
+    for _ in range(2):
+        try:
+            return _cast(prepared, dtype), None
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            prepared = _tidied(column, dtype) if text else column
     whole = _one_chunk(prepared)
     candidate = _plausible(whole, dtype) if text else pc.is_valid(whole)
     hopeful = pc.if_else(candidate, whole, pa.scalar(None, whole.type))
@@ -62,20 +66,25 @@ def fits(values: pa.Array, dtype: pa.DataType) -> bool:
         (True, False)
     """
     try:
-        _cast(pc.utf8_trim_whitespace(values), dtype)
+        _cast(_tidied(values, dtype), dtype)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return False
     return True
 
 
+def _tidied(column: pa.ChunkedArray | pa.Array, dtype: pa.DataType) -> pa.ChunkedArray | pa.Array:
+    trimmed = pc.utf8_trim_whitespace(column)
+    # Arrow's text to integer refuses a leading plus.
+    return pc.replace_substring_regex(trimmed, r"^\+([0-9])", r"\1") if pa.types.is_integer(dtype) else trimmed
+
+
 def _cast(column: pa.ChunkedArray | pa.Array, dtype: pa.DataType) -> pa.ChunkedArray | pa.Array:
     if pa.types.is_timestamp(dtype) and pa.types.is_string(column.type):
         return _cast_times(column)
-    if pa.types.is_integer(dtype) and pa.types.is_string(column.type):
-        # Arrow's text to integer refuses a leading plus, and reads 0x1F as hexadecimal.
-        column = pc.replace_substring_regex(column, r"^\+", "")
-        if pc.any(pc.match_substring_regex(column, r"^-?0[xX]")).as_py():
-            raise pa.ArrowInvalid("hexadecimal")
+    to_integer = pa.types.is_integer(dtype) and pa.types.is_string(column.type)
+    # Arrow reads 0x1F as hexadecimal.
+    if to_integer and any(pc.any(pc.match_substring(column, mark)).as_py() for mark in "xX"):
+        raise pa.ArrowInvalid("hexadecimal")
     if pa.types.is_timestamp(column.type) and pa.types.is_timestamp(dtype):
         return column.cast(dtype, safe=False)
     return column.cast(dtype)

@@ -163,6 +163,9 @@ def status(ws: Workspace, name: str) -> dict[str, Any]:
         return answer | {"status": "ended", "message": "", "replicas": {}}
     replicas = {state: count for d in app.deployments.values() for state, count in d.replica_states.items()}
     answer |= {"status": str(app.status.value).lower(), "message": app.message, "replicas": replicas}
+    if not replicas.get("RUNNING"):
+        # Asking would start a replica of an endpoint that is idle.
+        return answer
     try:
         reply = httpx.get(known.url.removesuffix("/predict"), timeout=10)
     except httpx.HTTPError:

