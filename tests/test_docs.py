@@ -116,7 +116,9 @@ def test_make_help_names_what_the_readme_names() -> None:
 
 
 @pytest.mark.slow
-def test_the_notebook_runs(tmp_path: Path) -> None:
+@pytest.mark.timeout(1200)
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAYLAKE_RAY_ADDRESS", "local")
     import nbformat
     from nbclient import NotebookClient
 

@@ -17,7 +17,7 @@ from raylake import data
 from raylake.core import Workspace, find_cluster
 
 RAYLAKE = str(Path(sys.executable).with_name("raylake"))
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def _environment() -> dict[str, str]:
