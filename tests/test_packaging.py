@@ -41,16 +41,6 @@ def test_light_imports_load_neither_ray_nor_torch(module: str) -> None:
     assert found.stdout.strip() == "[]"
 
 
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this checkout, built as a release would be, without the network."""
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True, text=True)
-    (built,) = folder.glob("raylake-*.whl")
-    return built
-
-
 def test_wheel_holds_raylake_and_nothing_named_platform(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert "raylake/core/__init__.py" in names

@@ -30,15 +30,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     stop_cluster(ws)
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True)
-    (built,) = folder.glob("raylake-*.whl")
-    return built
-
-
 def submit(cluster: LocalCluster, options: list[str], entrypoint: list[str]) -> str:
     env = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
     env |= {"RAY_AUTH_MODE": "token", "NO_COLOR": "1"}
