@@ -1,0 +1,15 @@
+"""What the server says of itself."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from ....core import Workspace
+from .endpoint import Endpoint, Message
+
+
+def _info(ws: Workspace, message: Message) -> Message:
+    return {"store_type": "SqlStore", "workspaces_enabled": False, "raylake_version": version("raylake")}
+
+
+SERVER = (Endpoint("GET", "/3.0/mlflow/server-info", _info),)

@@ -1,0 +1,3 @@
+"""Pipelines on Ray: steps, schedules, events."""
+
+__all__: list[str] = []

@@ -1,0 +1,19 @@
+"""The application answers for its workspace."""
+
+from __future__ import annotations
+
+from starlette.testclient import TestClient
+
+from raylake.console import create_app
+from raylake.core import Workspace
+
+
+def test_server_info(ws: Workspace) -> None:
+    with TestClient(create_app(ws)) as client:
+        answer = client.get("/api/3.0/mlflow/server-info")
+    assert answer.status_code == 200 and answer.json()["store_type"] == "SqlStore"
+
+
+def test_a_body_that_is_no_json(ws: Workspace) -> None:
+    with TestClient(create_app(ws)) as client:
+        assert client.post("/api/3.0/mlflow/server-info", content=b"{").status_code == 405
