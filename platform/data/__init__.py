@@ -9,6 +9,7 @@ from .csv_files import Csv
 from .expectations import Expectation, at_least_rows, between, matches, not_null, one_of, unique
 from .ingest import ingest, ingest_all
 from .parquet_files import Parquet
+from .profile import ColumnProfile, Profile, profile, profiles
 from .query import sql
 from .read import exists, read, sync_table, table, vacuum, versions
 from .recipe import Cast, FittedRecipe, Impute, OneHot, Ordinal, Recipe, Scale, Step
@@ -17,6 +18,7 @@ from .write import write
 
 __all__ = [
     "Cast",
+    "ColumnProfile",
     "Connector",
     "Csv",
     "Cursor",
@@ -26,6 +28,7 @@ __all__ = [
     "OneHot",
     "Ordinal",
     "Parquet",
+    "Profile",
     "RawBatch",
     "Recipe",
     "Scale",
@@ -40,6 +43,8 @@ __all__ = [
     "matches",
     "not_null",
     "one_of",
+    "profile",
+    "profiles",
     "read",
     "sql",
     "sync_table",
