@@ -41,9 +41,16 @@ class Distinct:
     def of(cls, hashes: Hashes) -> Distinct:
         """Of the values with these hashes."""
         registers = np.zeros(_REGISTERS, dtype=np.uint8)
-        if len(hashes):
-            bucket = (hashes >> np.uint64(64 - BITS)).astype(np.int64)
-            np.maximum.at(registers, bucket, _ranks(hashes << np.uint64(BITS)))
+        start, size = 0, 16 * _REGISTERS
+        while start < len(hashes):
+            part = hashes[start : start + size]
+            rest = part << np.uint64(BITS)
+            # What has fewer leading zeros than every register holds already changes nothing: most of a long array.
+            if least := int(registers.min()):
+                useful = rest < np.uint64(1 << (64 - least))
+                part, rest = part[useful], rest[useful]
+            np.maximum.at(registers, (part >> np.uint64(64 - BITS)).astype(np.int64), _ranks(rest))
+            start, size = start + size, 2 * size
         return cls(registers)
 
     def merge(self, other: Distinct) -> Distinct:

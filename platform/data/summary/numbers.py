@@ -59,25 +59,27 @@ class Numbers:
     @classmethod
     def of(cls, values: Floats) -> Numbers:
         """Of an array without NaN, shape ``(n,)``."""
-        finite = values if np.isfinite(values).all() else values[np.isfinite(values)]
+        ordered = np.sort(values)  # the sketch takes a sorted array three times as fast, and the rest is looked up
+        finite = ordered[np.searchsorted(ordered, -np.inf, side="right") : np.searchsorted(ordered, np.inf)]
         sketch = _empty_sketch()
         if not len(finite):
             nothing = (0, 0.0, 0.0, 0.0, 0.0, math.inf, -math.inf, 0, 0)
             return cls(*nothing, len(values), bytes(sketch.serialize()))
-        sketch.update(np.require(finite, np.float64, ["C", "W"]))  # it takes no read-only array
+        sketch.update(finite)
         mean = float(finite.mean())
         away = finite - mean
         squares = away * away
+        negative = int(np.searchsorted(finite, 0.0))
         return cls(
             count=len(finite),
             mean=mean,
             m2=float(squares.sum()),
             m3=float(np.multiply(squares, away, out=away).sum()),
             m4=float(np.multiply(squares, squares, out=squares).sum()),
-            low=float(finite.min()),
-            high=float(finite.max()),
-            zeros=int(np.count_nonzero(finite == 0.0)),
-            negative=int(np.count_nonzero(finite < 0.0)),
+            low=float(finite[0]),
+            high=float(finite[-1]),
+            zeros=int(np.searchsorted(finite, 0.0, side="right")) - negative,
+            negative=negative,
             infinite=len(values) - len(finite),
             sketch=bytes(sketch.serialize()),
         )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import pyarrow as pa
 
 from .column import ColumnSummary, as_floats, kind_of, summarise_column
 from .comoments import MOST_COLUMNS, Comoments
+
+_SLICE = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,15 @@ def summarise(table: pa.Table) -> TableSummary:
     Example: see `TableSummary`.
     """
     columns = {name: summarise_column(name, table.column(name)) for name in table.column_names}
+    return TableSummary(table.num_rows, columns, _together(table))
+
+
+def _together(table: pa.Table) -> Comoments:
+    """In slices that fit the processor's cache: on whole columns, half of the time goes into moving memory."""
     numeric = [field.name for field in table.schema if kind_of(field.type) in ("number", "boolean")][:MOST_COLUMNS]
-    together = Comoments.of({name: as_floats(table.column(name)) for name in numeric})
-    return TableSummary(table.num_rows, columns, together)
+    chosen = table.select(numeric)
+    slices = (chosen.slice(start, _SLICE) for start in range(0, max(1, table.num_rows), _SLICE))
+    return reduce(
+        Comoments.merge,
+        (Comoments.of({name: as_floats(part.column(name)) for name in numeric}) for part in slices),
+    )
