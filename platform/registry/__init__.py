@@ -24,6 +24,16 @@ Example:
 from .artifacts import fetch_file, get_bytes, locate, put_bytes, put_file
 from .catalog import record_table, table_version, table_versions, tables
 from .folders import fetch_folder, put_folder
+from .governance import (
+    ColumnInfo,
+    SchemaChange,
+    TableInfo,
+    describe_column,
+    describe_table,
+    schema_history,
+    search_tables,
+    table_info,
+)
 from .journal import alerts, events, record_alert, record_event
 from .lineage import add_lineage, downstream, upstream
 from .migrate import migrate_schema, schema_version
@@ -52,6 +62,7 @@ from .tracking import finish_run, log_metrics, metric_history, run, runs, start_
 __all__ = [
     "UNSET",
     "Alert",
+    "ColumnInfo",
     "Deployment",
     "DriftReport",
     "Edge",
@@ -59,6 +70,8 @@ __all__ = [
     "Model",
     "ModelVersion",
     "Run",
+    "SchemaChange",
+    "TableInfo",
     "TableVersion",
     "Unset",
     "add_lineage",
@@ -66,6 +79,8 @@ __all__ = [
     "alias_history",
     "deployment",
     "deployments",
+    "describe_column",
+    "describe_table",
     "downstream",
     "drift_reports",
     "end_deployment",
@@ -93,9 +108,12 @@ __all__ = [
     "register_artifact",
     "run",
     "runs",
+    "schema_history",
     "schema_version",
+    "search_tables",
     "set_alias",
     "start_run",
+    "table_info",
     "table_version",
     "table_versions",
     "tables",

@@ -2,6 +2,7 @@
 
 from .base import MAPPERS, Row
 from .catalog import TableVersionRow
+from .governance import ColumnInfoRow, TableInfoRow
 from .journal import AlertRow, EventRow
 from .lineage import EdgeRow, NodeRow
 from .models import AliasMoveRow, AliasRow, ModelRow, ModelVersionRow
@@ -12,6 +13,7 @@ __all__ = [
     "AlertRow",
     "AliasMoveRow",
     "AliasRow",
+    "ColumnInfoRow",
     "DeploymentRow",
     "DriftReportRow",
     "EdgeRow",
@@ -23,5 +25,6 @@ __all__ = [
     "NodeRow",
     "Row",
     "RunRow",
+    "TableInfoRow",
     "TableVersionRow",
 ]
