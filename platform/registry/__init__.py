@@ -24,6 +24,7 @@ Example:
 from .artifacts import fetch_file, get_bytes, locate, put_bytes, put_file
 from .catalog import record_table, table_version, table_versions, tables
 from .folders import fetch_folder, put_folder
+from .interrupted import marked, settle_interrupted
 from .journal import alerts, events, record_alert, record_event
 from .lineage import add_lineage, downstream, upstream
 from .migrate import migrate_schema, schema_version
@@ -76,6 +77,7 @@ __all__ = [
     "get_bytes",
     "locate",
     "log_metrics",
+    "marked",
     "metric_history",
     "migrate_schema",
     "model_version",
@@ -95,6 +97,7 @@ __all__ = [
     "runs",
     "schema_version",
     "set_alias",
+    "settle_interrupted",
     "start_run",
     "table_version",
     "table_versions",

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..core import Workspace
-from ..registry import Run, finish_run, log_metrics, put_folder, start_run
+from ..registry import Run, finish_run, log_metrics, marked, put_folder, settle_interrupted, start_run
 from .compute import Resources, resolve
 from .environment import environment
 from .evaluate import evaluate
@@ -58,6 +58,7 @@ def fit(ws: Workspace, spec: Spec, *, parent: str | None = None) -> Run:
         0.74
     """
     started = time.perf_counter()
+    settle_interrupted(ws)
     resources = resolve(ws, spec.compute)
     plan = make_plan(ws, spec)
     run = _start(ws, spec, plan, resources, parent)
@@ -92,7 +93,7 @@ def _start(ws: Workspace, spec: Spec, plan: Plan, resources: Resources, parent: 
         "validation_start": None if plan.split.start is None else plan.split.start.isoformat(),
     }
     inputs = [spec.training.version.node]
-    return start_run(ws, "train", spec.run_name, params=spec.to_dict(), tags=tags, inputs=inputs, parent=parent)
+    return start_run(ws, "train", spec.run_name, params=spec.to_dict(), tags=marked(tags), inputs=inputs, parent=parent)
 
 
 def _job(ws: Workspace, spec: Spec, plan: Plan, resources: Resources) -> Job:
