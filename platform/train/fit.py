@@ -44,8 +44,8 @@ def fit(ws: Workspace, spec: Spec, *, parent: str | None = None) -> Run:
 
     Returns:
         The finished run: parameters, metrics (``auc``, ``logloss``, ``accuracy``, ``brier`` or ``rmse``, ``mae``,
-        ``r2``; ``rows``, ``rows_validation``, and seconds of each phase), environment in its tags, and the model
-        folder as its artifact.
+        ``r2``; ``rows``, ``rows_validation``, and seconds of each phase), environment, event-time column and the
+        window of event times that was used in its tags, and the model folder as its artifact.
 
     Raises:
         ComputeUnavailable: The cluster cannot hold the workers (at once, before anything is recorded).
@@ -90,6 +90,8 @@ def _start(ws: Workspace, spec: Spec, plan: Plan, resources: Resources, parent: 
         "environment": environment(),
         "resources": {"workers": resources.workers, **resources.bundle},
         "task": plan.task,
+        "event_time": plan.event_time,
+        "window": [moment.isoformat() for moment in plan.window],
         "validation_start": None if plan.split.start is None else plan.split.start.isoformat(),
     }
     inputs = [spec.training.version.node]
@@ -145,6 +147,8 @@ def describe(spec: Spec, plan: Plan, run: str) -> Description:
         run=run,
         trainer=spec.trainer.to_dict(),
         training=plan.table,
+        event_time=plan.event_time,
+        window=plan.window,
         feature_set=None if features is None else features.to_dict(),
         torch=torch,
     )
