@@ -76,9 +76,9 @@ def stop_serve() -> None:
 
     client = _get_global_client(raise_if_no_controller_running=False)
     if client is not None:
-        client.shutdown_cached_handles()
+        client.shutdown_cached_handles()  # type: ignore[no-untyped-call]
         _end(client._controller)
-        _disconnect()
+        _disconnect()  # type: ignore[no-untyped-call]
     shutil.rmtree(_folder(), ignore_errors=True)
 
 
