@@ -20,6 +20,7 @@ from .errors import (
 )
 from .local_cluster import LocalCluster, find_cluster, start_cluster, stop_cluster
 from .lock import exclusive
+from .process import Process, has_ended, this_process
 from .ray_session import RaySession, ensure_ray, ray_session
 from .refs import DEFAULT_NAMESPACE, Node, Ref, check_name, table_node
 from .workspace import Workspace
@@ -38,6 +39,7 @@ __all__ = [
     "LocalCluster",
     "Node",
     "NotFound",
+    "Process",
     "RaySession",
     "RaylakeError",
     "Ref",
@@ -51,8 +53,10 @@ __all__ = [
     "ensure_ray",
     "exclusive",
     "find_cluster",
+    "has_ended",
     "ray_session",
     "start_cluster",
     "stop_cluster",
     "table_node",
+    "this_process",
 ]

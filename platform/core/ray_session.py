@@ -74,6 +74,7 @@ def ensure_ray(ws: Workspace) -> RaySession:
         return _describe(started=False)
     for key, value in LOCAL_ENVIRONMENT.items():
         os.environ.setdefault(key, value)
+    _expect_token()
     if ws.ray_address == "local":
         _start(ws)
         return _describe(started=True)
@@ -146,8 +147,18 @@ def use_local_token() -> None:
     """
     from ray._private.authentication import authentication_token_setup as setup
 
+    _expect_token()
     setup.enable_token_auth_by_default()
     setup.ensure_token_if_auth_enabled(None, create_token_if_missing=True)
+
+
+def _expect_token() -> None:
+    """Keep Ray's notice that it uses a token off the terminal; that it uses none is still told."""
+    logging.getLogger("ray._private.authentication.authentication_token_setup").addFilter(_is_no_token_notice)
+
+
+def _is_no_token_notice(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("Token authentication is enabled")
 
 
 def _start(ws: Workspace) -> None:

@@ -34,6 +34,7 @@ from .governance import (
     search_tables,
     table_info,
 )
+from .interrupted import marked, settle_interrupted
 from .journal import alerts, events, record_alert, record_event
 from .lineage import add_lineage, downstream, upstream
 from .migrate import migrate_schema, schema_version
@@ -91,6 +92,7 @@ __all__ = [
     "get_bytes",
     "locate",
     "log_metrics",
+    "marked",
     "metric_history",
     "migrate_schema",
     "model_version",
@@ -112,6 +114,7 @@ __all__ = [
     "schema_version",
     "search_tables",
     "set_alias",
+    "settle_interrupted",
     "start_run",
     "table_info",
     "table_version",

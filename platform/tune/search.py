@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core import ConfigError, DataError, TrainingFailed, Workspace, urls
-from ..registry import Run, finish_run, start_run
+from ..registry import Run, finish_run, marked, settle_interrupted, start_run
 from ..registry import trials as trials_of
 from ..train import Compute, Spec, XGBoost, fit
 from ..train.compute import resolve
@@ -92,6 +92,7 @@ def search(
         raise ConfigError(f"trials={trials!r}, concurrency={concurrency!r} is not valid: use 1 or more")
     if spec.validation == 0:
         raise ConfigError("a search needs validation rows: give the Spec a validation share or window")
+    settle_interrupted(ws)
     resolve(ws, spec.compute)
     plan = make_plan(ws, spec)
     metric, mode = _goal(plan, metric, mode)
@@ -100,7 +101,8 @@ def search(
     goal = {"metric": metric, "mode": mode, "trials": trials, "concurrency": at_once, "seed": seed}
     params = {**spec.to_dict(), "space": {name: repr(domain) for name, domain in space.items()}, **goal}
     tags = {"environment": environment(), "resources": {"concurrency": at_once, "cpus": threads}}
-    study = start_run(ws, "study", spec.run_name, params=params, tags=tags, inputs=[spec.training.version.node])
+    inputs = [spec.training.version.node]
+    study = start_run(ws, "study", spec.run_name, params=params, tags=marked(tags), inputs=inputs)
     with closing(ws, study):
         best = _tune(ws, spec, plan, space, study, goal, threads)
         best_run = fit(ws, spec.replace(trainer=spec.trainer.updated(**best.params)), parent=study.id)
