@@ -4,9 +4,24 @@ Small inputs and Arrow tables never start Ray; Datasets and large sources are re
 commit by the calling process.
 """
 
+from .checks import QualityReport, RuleResult, check, quality_history
 from .connector import Connector, Cursor, RawBatch, Split
 from .csv_files import Csv
-from .expectations import Expectation, at_least_rows, between, matches, not_null, one_of, unique
+from .expectations import (
+    Expectation,
+    at_least_rows,
+    between,
+    fresh,
+    holds,
+    matches,
+    not_null,
+    one_of,
+    refers_to,
+    rows_between,
+    satisfies,
+    similar,
+    unique,
+)
 from .ingest import ingest, ingest_all
 from .parquet_files import Parquet
 from .profile import ColumnProfile, Profile, profile, profiles
@@ -29,15 +44,20 @@ __all__ = [
     "Ordinal",
     "Parquet",
     "Profile",
+    "QualityReport",
     "RawBatch",
     "Recipe",
+    "RuleResult",
     "Scale",
     "Source",
     "Split",
     "Step",
     "at_least_rows",
     "between",
+    "check",
     "exists",
+    "fresh",
+    "holds",
     "ingest",
     "ingest_all",
     "matches",
@@ -45,7 +65,12 @@ __all__ = [
     "one_of",
     "profile",
     "profiles",
+    "quality_history",
     "read",
+    "refers_to",
+    "rows_between",
+    "satisfies",
+    "similar",
     "sql",
     "sync_table",
     "table",

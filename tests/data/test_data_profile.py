@@ -12,7 +12,7 @@ import pytest
 
 from raylake import data, registry
 from raylake.core import NotFound, SchemaMismatch, Workspace
-from raylake.data.profile import scan
+from raylake.data import scan
 
 ROWS = 20_000
 

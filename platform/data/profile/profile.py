@@ -12,9 +12,9 @@ from ...core import Node, Ref, SchemaMismatch, Workspace
 from ...registry import Run
 from ..delta_log import arrow_schema, require
 from ..read import fragments as fragments_of
+from ..scan import scan
 from .derive import correlations, derive_column
 from .records import Profile
-from .scan import scan
 
 RUN_KIND = "profile"
 

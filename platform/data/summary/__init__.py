@@ -8,6 +8,7 @@ from .comoments import Comoments
 from .distinct import Distinct
 from .frequent import Frequent
 from .numbers import Numbers
+from .stability import stability
 from .table import TableSummary, summarise
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Numbers",
     "TableSummary",
     "kind_of",
+    "stability",
     "summarise",
     "summarise_column",
 ]
