@@ -1,5 +1,6 @@
 """The registry's tables as SQLModel rows, a module by noun. Private: callers get the frozen records of `records.py`."""
 
+from .access import AuditRow, TokenRow
 from .base import MAPPERS, Row
 from .catalog import TableVersionRow
 from .journal import AlertRow, EventRow
@@ -12,6 +13,7 @@ __all__ = [
     "AlertRow",
     "AliasMoveRow",
     "AliasRow",
+    "AuditRow",
     "DeploymentRow",
     "DriftReportRow",
     "EdgeRow",
@@ -24,4 +26,5 @@ __all__ = [
     "Row",
     "RunRow",
     "TableVersionRow",
+    "TokenRow",
 ]
