@@ -7,8 +7,9 @@ import binascii
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from starlette.concurrency import run_in_threadpool
 
@@ -49,6 +50,7 @@ class Caller:
     address: str
 
 
+@lru_cache(1024)
 def anonymous(address: str) -> Caller:
     """A caller of a server without authentication, who may do everything."""
     return Caller("anonymous", "", PERMISSIONS, address)
@@ -104,7 +106,7 @@ class Doorman:
     def __init__(self, failures: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._attempts = Attempts(failures, clock)
         self._clock = clock
-        self._known: dict[tuple[str, bytes], tuple[Token, float]] = {}
+        self._known: dict[tuple[str, bytes], tuple[Caller, float]] = {}
 
     async def admit(self, name: str, ws: Workspace, authorization: bytes | None, address: str) -> Caller:
         """The caller whose token the Authorization header carries.
@@ -118,14 +120,16 @@ class Doorman:
         known = self._known.get(key)
         if known is None or known[1] <= self._clock():
             known = await self._look_up(key, ws, address, seen=known is not None)
-        token = known[0]
-        return Caller(token.user, token.id, token.scopes, address)
+        caller = known[0]
+        return caller if caller.address == address else replace(caller, address=address)
 
     def forget(self) -> None:
         """Look every token up again at its next use."""
         self._known.clear()
 
-    async def _look_up(self, key: tuple[str, bytes], ws: Workspace, address: str, *, seen: bool) -> tuple[Token, float]:
+    async def _look_up(
+        self, key: tuple[str, bytes], ws: Workspace, address: str, *, seen: bool
+    ) -> tuple[Caller, float]:
         # A token that was good a moment ago is looked up again even while its neighbours behind one address guess.
         if not seen and (wait := self._attempts.wait(address)) > 0:
             retry: Headers = ((b"retry-after", str(int(wait) + 1).encode()),)
@@ -145,8 +149,13 @@ class Doorman:
             until = min(until, self._clock() + left)
         if len(self._known) >= _REMEMBERED:
             del self._known[next(iter(self._known))]
-        self._known[key] = (token, until)
-        return token, until
+        known = self._known[key] = (_caller(token, address), until)
+        return known
+
+
+def _caller(token: Token, address: str) -> Caller:
+    allowed = tuple(each for each in PERMISSIONS if token.allows(each))
+    return Caller(token.user, token.id, allowed, address)
 
 
 def secret_of(authorization: bytes) -> str:

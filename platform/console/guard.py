@@ -17,11 +17,11 @@ from .bodies import Disconnected, Metered, check_head, gather, replayed
 from .context import CALLER, WORKSPACE
 from .doorman import Caller, Doorman, anonymous
 from .hosts import Hosts, is_loopback
-from .permissions import is_file, is_point, permission_of
+from .permissions import audits_itself, is_file, is_point, permission_of
 from .places import HEADER, Places, check_path
 from .policy import Policy
 from .refusal import Refusal
-from .trail import Trail, created_by, subject_of
+from .trail import Trail, created_by, run_of, subject_of
 
 _READ = (
     *(b"host", b"origin", b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest", b"authorization"),
@@ -41,6 +41,7 @@ _SECURITY = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 )
+_DEFAULTS = frozenset(name for name, _ in _SECURITY)
 _STRICT = (b"strict-transport-security", b"max-age=31536000")
 _KEPT = 64 * 1024  # bytes of an answer that are searched for the id of what was made
 _SERVER_INFO = "/api/3.0/mlflow/server-info"
@@ -144,10 +145,13 @@ class Guard:
         else:
             body = await self._body(head, receive)
             receive = replayed(body, receive)
+        if audits_itself(path):
+            await self._app(scope, receive, answer)
+            return
         if is_point(path):
             await self._app(scope, receive, answer)
             if 0 < answer.status < 400:
-                self._trail.point(ws, caller, action, subject_of(body).get("run_id", ""))
+                self._trail.point(ws, caller, action, run_of(body))
             return
         answer.hold()
         await self._app(scope, receive, answer)
@@ -210,8 +214,8 @@ class _Answer:
 
     def _headers(self, message: Message) -> list[tuple[bytes, bytes]]:
         given = list(message.get("headers", ()))
-        names = {name.lower() for name, _ in given}
-        given.extend(header for header in _SECURITY if header[0] not in names)
+        said = _DEFAULTS.intersection([name for name, _ in given])
+        given += [header for header in _SECURITY if header[0] not in said] if said else _SECURITY
         if self._secure:
             given.append(_STRICT)
         return given

@@ -65,3 +65,13 @@ def is_point(path: str) -> bool:
     """
     head, _, last = path.rpartition("/")
     return last in _POINTS and head.endswith("/runs")
+
+
+def audits_itself(path: str) -> bool:
+    """Whether what answers writes its own entry, in the transaction of the change.
+
+    Example:
+        >>> audits_itself("/api/raylake/tokens/0f"), audits_itself("/api/2.0/mlflow/runs/create")
+        (True, False)
+    """
+    return path.startswith("/api/raylake/tokens")

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,6 +32,24 @@ _NAMES = (
     *("name", "new_name", "version", "alias", "stage", "key", "experiment_id", "run_id", "model_id", "webhook_id"),
     *("user", "role", "token_id", "dataset_id", "path"),
 )
+
+
+@dataclass(slots=True)
+class _Counted:
+    """Data points of one caller and run that are not written yet."""
+
+    ws: Workspace
+    caller: Caller
+    action: str
+    run_id: str
+    count: int
+
+    def entry(self) -> AuditEntry:
+        subject = {"run_id": self.run_id} if self.run_id else {}
+        caller = self.caller
+        return AuditEntry(caller.user, caller.token_id, caller.address, self.action, subject, 200, self.count)
+
+
 _Waiting = tuple[Workspace, AuditEntry, "Future[None]"]
 _log = logging.getLogger(__name__)
 
@@ -52,6 +70,21 @@ def subject_of(body: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         return {}
     return {name: str(found[name])[:_LONGEST_TEXT] for name in _NAMES if isinstance(found.get(name), str | int)}
+
+
+def run_of(body: bytes) -> str:
+    """The run that a data point belongs to, or ``""``.
+
+    Example:
+        >>> run_of(b'{"run_id": "a1", "key": "loss", "value": 0.5}')
+        'a1'
+    """
+    try:
+        found = orjson.loads(body) if body else None
+    except orjson.JSONDecodeError:
+        return ""
+    run_id = found.get("run_id") if isinstance(found, dict) else None
+    return run_id[:_LONGEST_TEXT] if isinstance(run_id, str) else ""
 
 
 def created_by(answer: bytes) -> dict[str, Any]:
@@ -95,9 +128,9 @@ class Trail:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
-        self._points: dict[tuple[Workspace, str, str, str, str], AuditEntry] = {}
-        self._used: dict[tuple[Workspace, str], datetime] = {}
-        self._seen: dict[tuple[Workspace, str], float] = {}
+        self._points: dict[tuple[str, str, str, str], _Counted] = {}
+        self._used: dict[str, tuple[Workspace, datetime]] = {}
+        self._seen: dict[str, float] = {}
         self._wake = threading.Event()
         self._writer: threading.Thread | None = None
 
@@ -116,28 +149,27 @@ class Trail:
 
     def point(self, ws: Workspace, caller: Caller, action: str, run_id: str) -> None:
         """Count a data point; it is written within about `FLUSH_SECONDS`."""
-        key = (ws, caller.user, caller.token_id, action, run_id)
+        key = (ws.registry_url, caller.token_id or caller.address, action, run_id)
         with self._lock:
             known = self._points.get(key)
             if known is None and len(self._points) >= _MOST_POINTS:
                 # Only when the log cannot be written for long: one entry then stands for many runs.
-                key, run_id = (*key[:4], ""), ""
+                key = (*key[:3], "")
                 known = self._points.get(key)
             if known is None:
-                subject = {"run_id": run_id} if run_id else {}
-                self._points[key] = AuditEntry(caller.user, caller.token_id, caller.address, action, subject, 200)
+                self._points[key] = _Counted(ws, caller, action, key[3], 1)
+                self._ensure_writer()
             else:
-                self._points[key] = replace(known, count=known.count + 1, at=datetime.now(UTC))
-            self._ensure_writer()
+                known.count += 1
 
     def used(self, ws: Workspace, token_id: str) -> None:
         """Note that a token was used; written at most once a minute."""
-        key, now = (ws, token_id), time.monotonic()
-        if now - self._seen.get(key, -USED_SECONDS) < USED_SECONDS:
+        now = time.monotonic()
+        if now - self._seen.get(token_id, -USED_SECONDS) < USED_SECONDS:
             return
-        self._seen[key] = now
+        self._seen[token_id] = now
         with self._lock:
-            self._used[key] = datetime.now(UTC)
+            self._used[token_id] = (ws, datetime.now(UTC))
             self._ensure_writer()
 
     def close(self) -> None:
@@ -168,11 +200,11 @@ class Trail:
             waiting, self._waiting = self._waiting, []
             points, self._points = self._points, {}
             used, self._used = self._used, {}
-        concerned = [*(each[0] for each in waiting), *(key[0] for key in points), *(key[0] for key in used)]
-        for ws in dict.fromkeys(concerned):
+        told = [*(each[0] for each in waiting), *(each.ws for each in points.values())]
+        for ws in dict.fromkeys([*told, *(each for each, _ in used.values())]):
             mine = [each for each in waiting if each[0] == ws]
-            counted = {key: entry for key, entry in points.items() if key[0] == ws}
-            error = _record(ws, [*(entry for _, entry, _ in mine), *counted.values()])
+            counted = {key: each for key, each in points.items() if each.ws == ws}
+            error = _record(ws, [*(entry for _, entry, _ in mine), *(each.entry() for each in counted.values())])
             for _, _, done in mine:
                 if error is None:
                     done.set_result(None)
@@ -180,13 +212,14 @@ class Trail:
                     done.set_exception(error)
             if error is not None:
                 self._put_back(counted)
-            _mark(ws, {key[1]: moment for key, moment in used.items() if key[0] == ws})
+            _mark(ws, {token_id: moment for token_id, (each, moment) in used.items() if each == ws})
 
-    def _put_back(self, counted: Mapping[tuple[Workspace, str, str, str, str], AuditEntry]) -> None:
+    def _put_back(self, counted: Mapping[tuple[str, str, str, str], _Counted]) -> None:
         with self._lock:
-            for key, entry in counted.items():
-                newer = self._points.get(key)
-                self._points[key] = entry if newer is None else replace(newer, count=newer.count + entry.count)
+            for key, each in counted.items():
+                newer = self._points.setdefault(key, each)
+                if newer is not each:
+                    newer.count += each.count
 
 
 def _record(ws: Workspace, entries: list[AuditEntry]) -> RaylakeError | None:
