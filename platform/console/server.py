@@ -13,6 +13,7 @@ from .hosts import is_address, is_loopback
 from .policy import Policy
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
     from uvicorn import Server as UvicornServer
 
 DEFAULT_PORT = 5000
@@ -77,10 +78,12 @@ def run_server(
         >>> run_server({"default": ws}, Listen(port=0), Policy(), started=print)  # doctest: +SKIP
         http://127.0.0.1:40123
     """
+    from .app import create_app
+
     check_exposure(listen)
-    bound = _bind(listen)
+    bound = bind(listen)
     try:
-        server = _uvicorn(workspaces, listen, decided(listen, policy), started, bound)
+        server = make_server(create_app(workspaces, policy=decided(listen, policy)), listen, started, bound)
         server.run(sockets=[bound])
     finally:
         bound.close()
@@ -112,7 +115,12 @@ def check_exposure(listen: Listen) -> None:
     )
 
 
-def _bind(listen: Listen) -> socket.socket:
+def bind(listen: Listen) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        ConfigError: The port is taken, or the address is not this machine's.
+    """
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -128,16 +136,14 @@ def _bind(listen: Listen) -> socket.socket:
     return bound
 
 
-def _uvicorn(
-    workspaces: Mapping[str, Workspace],
-    listen: Listen,
-    policy: Policy,
-    started: Callable[[str], None],
-    bound: socket.socket,
-) -> UvicornServer:
+def make_server(app: ASGIApp, listen: Listen, started: Callable[[str], None], bound: socket.socket) -> UvicornServer:
+    """uvicorn for an application, configured but not started.
+
+    Raises:
+        ConfigError: A TLS file cannot be used.
+    """
     import uvicorn
 
-    from .app import create_app
     from .connection import Connection
 
     class Announced(uvicorn.Server):
@@ -146,7 +152,7 @@ def _uvicorn(
             started(url_of(listen, bound.getsockname()[1]))
 
     config = uvicorn.Config(
-        create_app(workspaces, policy=policy),
+        app,
         http=Connection,
         log_level="warning",
         access_log=False,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from urllib.parse import unquote
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
@@ -15,7 +19,8 @@ from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
 from raylake import registry
-from raylake.console import Policy, create_app
+from raylake.console import Listen, Policy, create_app
+from raylake.console.server import bind, make_server
 from raylake.core import Workspace
 from raylake.registry import access, schema
 from raylake.registry.engine import raw_engine
@@ -65,6 +70,50 @@ def locked_client(ws: Workspace, **options: Any) -> TestClient:
 def add_route(client: TestClient, path: str, answer: Callable[[Request], Any], method: str = "POST") -> None:
     """One more route, as the other layers add theirs."""
     client.app.router.routes.append(Route(path, answer, methods=[method]))  # type: ignore[attr-defined]
+
+
+def raw(app: FastAPI, method: str, target: str, body: bytes = b"") -> tuple[int, bytes]:
+    """Send a request below any client, whose URLs are cleaned before they are sent; give status and body."""
+    told: list[Any] = []
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    path, _, query = target.partition("?")
+    head = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": unquote(path),
+        "raw_path": path.encode(errors="replace"),
+        "root_path": "",
+        "query_string": query.encode(errors="replace"),
+        "scheme": "http",
+        "client": ("127.0.0.1", 1),
+        "headers": head,
+    }
+    asyncio.run(app(scope, receive, send))
+    return told[0]["status"], b"".join(each.get("body", b"") for each in told)
+
+
+@contextmanager
+def running(ws: Workspace, policy: Policy = LOCKED, **routes: Callable[[Request], Any]) -> Iterator[int]:
+    """A real server on loopback in a thread of this process, maybe with routes of the test's own; gives its port."""
+    app = create_app(ws, policy=policy)
+    for path, answer in routes.items():
+        app.router.routes.append(Route(path, answer, methods=["POST", "PUT"]))
+    bound = bind(Listen(port=0))
+    up = threading.Event()
+    server = make_server(app, Listen(port=0), lambda url: up.set(), bound)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+    thread.start()
+    assert up.wait(30)
+    yield bound.getsockname()[1]
+    server.should_exit = server.force_exit = True
+    thread.join(30)
 
 
 def picture(ws: Workspace) -> dict[str, list[str]]:
