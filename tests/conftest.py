@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,19 @@ import pytest
 from raylake.core import Workspace, ensure_ray
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _in_process_callers_come_from_loopback() -> Iterator[None]:
+    """Starlette's test client calls itself "testclient" at "testserver", which the server refuses like any stranger."""
+    from starlette.testclient import TestClient
+
+    usual = TestClient.__init__.__defaults__
+    named = dict(zip(inspect.signature(TestClient.__init__).parameters, (None, None, *(usual or ())), strict=True))
+    named |= {"base_url": "http://127.0.0.1:5000", "client": ("127.0.0.1", 50000)}
+    TestClient.__init__.__defaults__ = tuple(named.values())[2:]  # type: ignore[misc]
+    yield
+    TestClient.__init__.__defaults__ = usual  # type: ignore[misc]
 
 
 @pytest.fixture

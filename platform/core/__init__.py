@@ -1,6 +1,7 @@
 """The ground everything stands on: workspace, names, errors, storage URLs, the Ray session."""
 
 from .errors import (
+    AccessDenied,
     ArtifactCorrupt,
     ComputeUnavailable,
     ConfigError,
@@ -10,6 +11,7 @@ from .errors import (
     ExpectationFailed,
     InvalidName,
     InvalidRequest,
+    NotAuthenticated,
     NotFound,
     RaylakeError,
     SchemaMismatch,
@@ -27,6 +29,7 @@ from .workspace import Workspace
 
 __all__ = [
     "DEFAULT_NAMESPACE",
+    "AccessDenied",
     "ArtifactCorrupt",
     "ComputeUnavailable",
     "ConfigError",
@@ -38,6 +41,7 @@ __all__ = [
     "InvalidRequest",
     "LocalCluster",
     "Node",
+    "NotAuthenticated",
     "NotFound",
     "Process",
     "RaySession",

@@ -21,6 +21,7 @@ Example:
     True
 """
 
+from . import access as access
 from .artifacts import fetch_file, get_bytes, locate, put_bytes, put_file
 from .catalog import record_table, table_version, table_versions, tables
 from .folders import fetch_folder, put_folder

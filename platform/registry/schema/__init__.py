@@ -1,5 +1,6 @@
 """The registry's tables as SQLModel rows, a module by noun. Private: callers get the frozen records of `records.py`."""
 
+from .access import AuditRow, TokenRow
 from .base import MAPPERS, Row
 from .catalog import TableVersionRow
 from .governance import ColumnInfoRow, TableInfoRow
@@ -14,6 +15,7 @@ __all__ = [
     "AliasMoveRow",
     "AliasRow",
     "ColumnInfoRow",
+    "AuditRow",
     "DeploymentRow",
     "DriftReportRow",
     "EdgeRow",
@@ -27,4 +29,5 @@ __all__ = [
     "RunRow",
     "TableInfoRow",
     "TableVersionRow",
+    "TokenRow",
 ]
