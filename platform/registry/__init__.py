@@ -25,7 +25,15 @@ from .artifacts import fetch_file, get_bytes, locate, put_bytes, put_file
 from .catalog import record_table, table_version, table_versions, tables
 from .folders import fetch_folder, put_folder
 from .journal import alerts, events, record_alert, record_event
-from .lineage import add_lineage, downstream, upstream
+from .lineage import (
+    add_column_lineage,
+    add_edges,
+    add_lineage,
+    downstream,
+    downstream_columns,
+    upstream,
+    upstream_columns,
+)
 from .migrate import migrate_schema, schema_version
 from .modelling import (
     UNSET,
@@ -46,12 +54,24 @@ from .operations import (
     record_deployment,
     record_drift_report,
 )
-from .records import Alert, Deployment, DriftReport, Edge, Event, Model, ModelVersion, Run, TableVersion
+from .records import (
+    Alert,
+    ColumnEdge,
+    Deployment,
+    DriftReport,
+    Edge,
+    Event,
+    Model,
+    ModelVersion,
+    Run,
+    TableVersion,
+)
 from .tracking import finish_run, log_metrics, metric_history, run, runs, start_run, trials
 
 __all__ = [
     "UNSET",
     "Alert",
+    "ColumnEdge",
     "Deployment",
     "DriftReport",
     "Edge",
@@ -61,12 +81,15 @@ __all__ = [
     "Run",
     "TableVersion",
     "Unset",
+    "add_column_lineage",
+    "add_edges",
     "add_lineage",
     "alerts",
     "alias_history",
     "deployment",
     "deployments",
     "downstream",
+    "downstream_columns",
     "drift_reports",
     "end_deployment",
     "events",
@@ -101,4 +124,5 @@ __all__ = [
     "tables",
     "trials",
     "upstream",
+    "upstream_columns",
 ]

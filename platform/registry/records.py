@@ -282,3 +282,22 @@ class Edge:
 
     source: Node
     target: Node
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ColumnEdge:
+    """One column that was made from another.
+
+    Attributes:
+        source: What was read.
+        source_column: Its column.
+        target: What was written.
+        target_column: Its column.
+        how: How, in a word or two (``mean over 3h``, ``scale``); ``""`` for a copy.
+    """
+
+    source: Node
+    source_column: str
+    target: Node
+    target_column: str
+    how: str = ""

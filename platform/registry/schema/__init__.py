@@ -3,7 +3,7 @@
 from .base import MAPPERS, Row
 from .catalog import TableVersionRow
 from .journal import AlertRow, EventRow
-from .lineage import EdgeRow, NodeRow
+from .lineage import ColumnEdgeRow, EdgeRow, LineageEventRow, NodeRow
 from .models import AliasMoveRow, AliasRow, ModelRow, ModelVersionRow
 from .operations import DeploymentRow, DriftReportRow
 from .tracking import MetricRow, RunRow
@@ -12,10 +12,12 @@ __all__ = [
     "AlertRow",
     "AliasMoveRow",
     "AliasRow",
+    "ColumnEdgeRow",
     "DeploymentRow",
     "DriftReportRow",
     "EdgeRow",
     "EventRow",
+    "LineageEventRow",
     "MAPPERS",
     "MetricRow",
     "ModelRow",
