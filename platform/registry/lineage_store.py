@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from typing import TypeVar
 
 from sqlalchemy import bindparam, text
 from sqlmodel import Session
@@ -15,6 +16,7 @@ from .engine import now
 from .records import ColumnEdge, Edge
 from .schema import MAPPERS
 
+T = TypeVar("T")
 BATCH = 20_000  # rows of one statement
 Key = tuple[str, str, str]
 _MOMENT = MAPPERS.metadata.tables["lineage_edge"].c.created_at.type
@@ -34,9 +36,9 @@ def connect(session: Session, sources: Iterable[Node], targets: Iterable[Node]) 
 
 def insert_edges(session: Session, edges: Iterable[Edge]) -> None:
     """Record edges inside an open transaction; those that exist already stay as they are."""
-    waiting = iter(edges)
-    while batch := [*islice(waiting, BATCH)]:
-        ids = identify(session, (node for edge in batch for node in (edge.source, edge.target)))
+    ids: dict[Node, int] = {}
+    for batch in _batches(edges):
+        _identify(session, ids, (node for edge in batch for node in (edge.source, edge.target)))
         # Sorted, so that two writers of the same edges wait for each other instead of locking each other out.
         pairs = sorted({(ids[edge.source], ids[edge.target]) for edge in batch})
         found = _rows(session, source="number", target="number")
@@ -50,13 +52,14 @@ def insert_edges(session: Session, edges: Iterable[Edge]) -> None:
 
 def insert_columns(session: Session, edges: Iterable[ColumnEdge]) -> None:
     """Record column edges inside an open transaction; those that exist already stay as they are."""
-    waiting = iter(edges)
-    while batch := [*islice(waiting, BATCH)]:
-        ids = identify(session, (node for edge in batch for node in (edge.source, edge.target)))
+    ids: dict[Node, int] = {}
+    for batch in _batches(edges):
+        _identify(session, ids, (node for edge in batch for node in (edge.source, edge.target)))
         rows = sorted(
             (ids[e.source], clean(e.source_column), ids[e.target], clean(e.target_column), clean(e.how)) for e in batch
         )
-        found = _rows(session, source="number", source_column="text", target="number", target_column="text", how="text")
+        columns = {"source": "number", "source_column": "text", "target": "number", "target_column": "text"}
+        found = _rows(session, **columns, how="text")
         _execute(
             session,
             "INSERT INTO lineage_column (source, source_column, target, target_column, how, created_at) "
@@ -66,11 +69,29 @@ def insert_columns(session: Session, edges: Iterable[ColumnEdge]) -> None:
         )
 
 
-def identify(session: Session, nodes: Iterable[Node]) -> dict[Node, int]:
-    """Ids of the nodes, which are recorded where they are new."""
-    keys: dict[Node, Key] = {node: node_key(node) for node in dict.fromkeys(nodes)}
-    rows = sorted(set(keys.values()))
-    found = _rows(session, kind="text", name="text", version="text")
+def follow_indexes(session: Session) -> None:
+    """Tell PostgreSQL, for this transaction: without fresh statistics it would read whole tables at every step."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(
+            text("SELECT set_config(name, 'off', true) FROM unnest(CAST(:names AS text[])) AS name"),
+            {"names": ["enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"]},
+        )
+
+
+def _batches(items: Iterable[T]) -> Iterator[list[T]]:
+    waiting = iter(items)
+    while batch := [*islice(waiting, BATCH)]:
+        yield batch
+
+
+def _identify(session: Session, ids: dict[Node, int], nodes: Iterable[Node]) -> None:
+    """Add the ids of the nodes to `ids`; nodes that are new are recorded."""
+    fresh = [node for node in dict.fromkeys(nodes) if node not in ids]
+    if not fresh:
+        return
+    follow_indexes(session)
+    rows = sorted((*node_key(node), place) for place, node in enumerate(fresh))
+    found = _rows(session, kind="text", name="text", version="text", place="number")
     same = "node.kind = wanted.kind AND node.name = wanted.name AND node.version"
     # The rows without a version first: the others point at them.
     _execute(
@@ -87,15 +108,9 @@ def identify(session: Session, nodes: Iterable[Node]) -> dict[Node, int]:
         "ORDER BY wanted.kind, wanted.name, wanted.version ON CONFLICT DO NOTHING",
         rows,
     )
-    answer = session.execute(
-        text(
-            f"SELECT wanted.kind, wanted.name, wanted.version, node.id FROM {found} "
-            f"CROSS JOIN lineage_node AS node WHERE {same} = wanted.version"
-        ),
-        {"rows": json.dumps(rows)},
-    )
-    ids: Mapping[Key, int] = {(row[0], row[1], row[2]): row[3] for row in answer}
-    return {node: ids[key] for node, key in keys.items()}
+    query = f"SELECT wanted.place, node.id FROM {found} CROSS JOIN lineage_node AS node WHERE {same} = wanted.version"
+    for place, number in session.execute(text(query), {"rows": json.dumps(rows)}):
+        ids[fresh[place]] = number
 
 
 def node_key(node: Node) -> Key:

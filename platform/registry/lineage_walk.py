@@ -10,11 +10,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from sqlalchemy import text
-from sqlmodel import Session
 
 from ..core import DataError, Node, Workspace
 from .engine import reading
-from .lineage_store import node_key
+from .lineage_store import follow_indexes, node_key
 from .records import ColumnEdge, Edge
 
 T = TypeVar("T")
@@ -24,7 +23,7 @@ _START = """
 SELECT id FROM lineage_node WHERE kind = :kind AND name = :name AND version IN (:version, '') AND :version <> ''
 UNION SELECT id FROM lineage_node WHERE kind = :kind AND name = :name AND :version = ''
 """
-# CROSS JOIN fixes the order for SQLite; PostgreSQL is told below.
+# CROSS JOIN fixes the order for SQLite; PostgreSQL is told by `follow_indexes`.
 _WALK = """
 WITH RECURSIVE walk (near, distance) AS (
     SELECT id, 0 FROM ({start}) AS start
@@ -57,9 +56,6 @@ WHERE e.id IN (
 ) AND s.id = e.source AND t.id = e.target
 ORDER BY e.id
 """
-# Without fresh statistics PostgreSQL reads whole tables at every step; a walk only ever follows indexes.
-_FOLLOW_INDEXES = "SELECT set_config(name, 'off', true) FROM unnest(CAST(:names AS text[])) AS name"
-_OFF = ["enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"]
 
 
 def walk(ws: Workspace, node: Node | str, depth: int | None, *, up: bool) -> list[Edge]:
@@ -106,11 +102,6 @@ def _answers(
         limited = {"distance": "walk.distance + 1", "within": "AND walk.distance < :depth"} | step
         statement = query.format(start=_START, near=near, far=far, **limited)
         parameters = dict(zip(("kind", "name", "version"), node_key(start), strict=True)) | more
-        _prepare(session)
+        follow_indexes(session)
         rows = session.execute(text(statement), parameters | ({} if limit is None else {"depth": limit}))
         return [make(row) for row in rows]
-
-
-def _prepare(session: Session) -> None:
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text(_FOLLOW_INDEXES), {"names": _OFF})
