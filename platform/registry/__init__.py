@@ -34,6 +34,7 @@ from .lineage import (
     upstream,
     upstream_columns,
 )
+from .lineage_graph import LineageGraph, lineage_graph
 from .migrate import migrate_schema, schema_version
 from .modelling import (
     UNSET,
@@ -76,6 +77,7 @@ __all__ = [
     "DriftReport",
     "Edge",
     "Event",
+    "LineageGraph",
     "Model",
     "ModelVersion",
     "Run",
@@ -97,6 +99,7 @@ __all__ = [
     "fetch_folder",
     "finish_run",
     "get_bytes",
+    "lineage_graph",
     "locate",
     "log_metrics",
     "metric_history",

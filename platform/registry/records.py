@@ -276,6 +276,17 @@ class Event:
     created_at: datetime
 
 
+def stands_for(one: Node, other: Node) -> bool:
+    """Whether two nodes are the same thing in the same version; a node without a version is in all of them.
+
+    Example:
+        >>> stands_for(Node("model", "m"), Node("model", "m", "3"))
+        True
+    """
+    versions = one.version == other.version or not one.version or not other.version
+    return (one.kind, one.name) == (other.kind, other.name) and versions
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Edge:
     """One edge of the lineage graph: `target` was made from `source`."""
