@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,12 +10,12 @@ from sqlmodel import Session, col, select
 
 from ..core import DataError, Node, Workspace
 from .engine import reading
-from .html import block, escape, heading
 from .lineage_mermaid import mermaid
 from .lineage_svg import svg
 from .lineage_walk import walk
 from .records import Edge, stands_for
 from .schema import AliasRow, DriftReportRow, LineageEventRow, RunRow, TableVersionRow
+from .show import block, escape, heading
 
 Direction = Literal["upstream", "downstream", "both"]
 _SOME = 500  # values of one IN
@@ -103,14 +103,26 @@ def lineage_graph(
     up = walk(ws, start, depth, up=True) if direction != "downstream" else []
     down = walk(ws, start, depth, up=False) if direction != "upstream" else []
     found = list(dict.fromkeys([*up, *down]))
-    kept = nearest(start, found, most)
+    return graph_of(ws, start, found, most=most)
+
+
+def graph_of(
+    ws: Workspace,
+    start: Node,
+    edges: Sequence[Edge],
+    *,
+    most: int = 300,
+    labels: Mapping[Node, str] | None = None,
+) -> LineageGraph:
+    """The nearest of given edges as a graph, with what the registry knows of their nodes; `labels` win."""
+    kept = nearest(start, edges, most)
     ends = {end for edge in kept for end in (edge.source, edge.target)} | {start}
     with reading(ws) as session:
-        labels = _labels(session, ends)
-    return LineageGraph(start, tuple(kept), labels, len(found) - len(kept))
+        known = _labels(session, ends)
+    return LineageGraph(start, tuple(kept), {**known, **(labels or {})}, len(edges) - len(kept))
 
 
-def nearest(start: Node, edges: list[Edge], most: int) -> list[Edge]:
+def nearest(start: Node, edges: Sequence[Edge], most: int) -> Sequence[Edge]:
     """At most `most` of the edges, those nearest to `start`, in their order.
 
     Example:

@@ -81,7 +81,7 @@ def table_html(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table of values; numbers stand right."""
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     body = "".join(f"<tr>{''.join(_td(value) for value in row)}</tr>" for row in rows)
-    return f"<table><tr>{head}</tr>{body}</table>"
+    return f"<table>{f'<tr>{head}</tr>' if head else ''}{body}</table>"
 
 
 def cell(value: Any) -> str:
