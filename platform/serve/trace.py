@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import pyarrow as pa
-
 from .. import data, registry
 from ..core import DEFAULT_NAMESPACE, Node, NotFound, Ref, Workspace, table_node
-from ..data.read import newest_version
 from ..registry import LineageGraph, ModelVersion, Run, show
 from ..registry.lineage_graph import graph_of
 from .capture import RESERVED
+from .prediction_log import rows_with_id
 from .values import PREDICTIONS
 
 # What is no raw data: everything else that is a table was there before raylake computed anything.
@@ -161,8 +159,7 @@ def _find(ws: Workspace, wanted: str, endpoint: str | None) -> dict[str, Any]:
     named = (wanted, f"{wanted}#0") if "#" not in wanted else (wanted,)
     best: dict[str, Any] | None = None
     for ref in logs:
-        version = newest_version(ws, ref)
-        rows = pa.table({}) if version is None else data.table(ws, ref.at(version), filter=[("id", "in", named)])
+        version, rows = rows_with_id(ws, ref, named)
         for row in rows.to_pylist():
             if best is None or row["received_at"] >= best["received_at"]:
                 best = {**row, "endpoint": ref.name, "log": table_node(ref, version)}
