@@ -47,6 +47,8 @@ from .modelling import (
     register_artifact,
     set_alias,
 )
+from .openlineage_export import openlineage_events
+from .openlineage_import import accept_openlineage
 from .operations import (
     deployment,
     deployments,
@@ -83,6 +85,7 @@ __all__ = [
     "Run",
     "TableVersion",
     "Unset",
+    "accept_openlineage",
     "add_column_lineage",
     "add_edges",
     "add_lineage",
@@ -107,6 +110,7 @@ __all__ = [
     "model_version",
     "model_versions",
     "models",
+    "openlineage_events",
     "put_bytes",
     "put_file",
     "put_folder",

@@ -97,13 +97,17 @@ def lineage_graph(
         >>> len(graph), graph.to_svg().startswith("<svg")
         (1, True)
     """
+    start = Node.parse(node) if isinstance(node, str) else node
+    return graph_of(ws, start, lineage_edges(ws, start, direction=direction, depth=depth), most=most)
+
+
+def lineage_edges(ws: Workspace, node: Node | str, *, direction: Direction, depth: int | None) -> list[Edge]:
+    """The edges upstream, downstream or both, each once."""
     if direction not in ("upstream", "downstream", "both"):
         raise DataError(f"direction {direction!r} is not valid: use upstream, downstream or both")
-    start = Node.parse(node) if isinstance(node, str) else node
-    up = walk(ws, start, depth, up=True) if direction != "downstream" else []
-    down = walk(ws, start, depth, up=False) if direction != "upstream" else []
-    found = list(dict.fromkeys([*up, *down]))
-    return graph_of(ws, start, found, most=most)
+    up = walk(ws, node, depth, up=True) if direction != "downstream" else []
+    down = walk(ws, node, depth, up=False) if direction != "upstream" else []
+    return list(dict.fromkeys([*up, *down]))
 
 
 def graph_of(

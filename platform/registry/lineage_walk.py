@@ -16,6 +16,11 @@ from .engine import reading
 from .lineage_store import follow_indexes, node_key
 from .records import ColumnEdge, Edge
 
+_EVERY = """
+SELECT s.kind, s.name, s.version, t.kind, t.name, t.version{more}
+FROM {table} AS e JOIN lineage_node AS s ON s.id = e.source JOIN lineage_node AS t ON t.id = e.target
+ORDER BY e.id
+"""
 T = TypeVar("T")
 # The ends of an edge, seen from where the walk stands.
 _ENDS = {True: ("target", "source"), False: ("source", "target")}
@@ -60,28 +65,49 @@ ORDER BY e.id
 
 def walk(ws: Workspace, node: Node | str, depth: int | None, *, up: bool) -> list[Edge]:
     """The edges on every way from `node`; see `registry.upstream`."""
-    made: dict[tuple[str, str, str], Node] = {}
-
-    def one(kind: str, name: str, version: str) -> Node:
-        key = (kind, name, version)
-        found = made.get(key)
-        if found is None:
-            found = made[key] = Node(kind, name, version)
-        return found
-
-    def edge(row: Any) -> Edge:
-        return Edge(one(row[0], row[1], row[2]), one(row[3], row[4], row[5]))
-
-    return _answers(ws, _WALK, _named(node), {}, depth, up, edge)
+    return _answers(ws, _WALK, _named(node), {}, depth, up, _Makers().edge)
 
 
 def walk_columns(ws: Workspace, node: Node | str, column: str, depth: int | None, *, up: bool) -> list[ColumnEdge]:
     """The column edges on every way from one column; see `registry.upstream_columns`."""
 
-    def edge(row: Any) -> ColumnEdge:
-        return ColumnEdge(Node(*row[:3]), row[6], Node(*row[3:6]), row[7], row[8])
+    return _answers(ws, _COLUMN_WALK, _named(node), {"column": column}, depth, up, _Makers().column_edge)
 
-    return _answers(ws, _COLUMN_WALK, _named(node), {"column": column}, depth, up, edge)
+
+def every_edge(ws: Workspace) -> list[Edge]:
+    """The whole graph, in the order in which it was recorded."""
+    with reading(ws) as session:
+        made = _Makers()
+        return [made.edge(row) for row in session.execute(text(_EVERY.format(table="lineage_edge", more="")))]
+
+
+def every_column_edge(ws: Workspace) -> list[ColumnEdge]:
+    """All that is known of columns, in the order in which it was recorded."""
+    query = _EVERY.format(table="lineage_column", more=", e.source_column, e.target_column, e.how")
+    with reading(ws) as session:
+        made = _Makers()
+        return [made.column_edge(row) for row in session.execute(text(query))]
+
+
+class _Makers:
+    """Turns rows into edges; every node is made (and its name checked) once."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, str, str], Node] = {}
+
+    def edge(self, row: Any) -> Edge:
+        return Edge(self._node(row[0], row[1], row[2]), self._node(row[3], row[4], row[5]))
+
+    def column_edge(self, row: Any) -> ColumnEdge:
+        source, target = self._node(row[0], row[1], row[2]), self._node(row[3], row[4], row[5])
+        return ColumnEdge(source, row[6], target, row[7], row[8])
+
+    def _node(self, kind: str, name: str, version: str) -> Node:
+        key = (kind, name, version)
+        found = self._made.get(key)
+        if found is None:
+            found = self._made[key] = Node(kind, name, version)
+        return found
 
 
 def _named(node: Node | str) -> Node:
