@@ -23,7 +23,9 @@ Example:
 
 from .artifacts import fetch_file, get_bytes, locate, put_bytes, put_file
 from .catalog import record_table, table_version, table_versions, tables
+from .compare import Comparison, Difference, compare
 from .folders import fetch_folder, put_folder
+from .frames import to_pandas
 from .journal import alerts, events, record_alert, record_event
 from .lineage import (
     add_column_lineage,
@@ -75,7 +77,9 @@ __all__ = [
     "UNSET",
     "Alert",
     "ColumnEdge",
+    "Comparison",
     "Deployment",
+    "Difference",
     "DriftReport",
     "Edge",
     "Event",
@@ -91,6 +95,7 @@ __all__ = [
     "add_lineage",
     "alerts",
     "alias_history",
+    "compare",
     "deployment",
     "deployments",
     "downstream",
@@ -129,6 +134,7 @@ __all__ = [
     "table_version",
     "table_versions",
     "tables",
+    "to_pandas",
     "trials",
     "upstream",
     "upstream_columns",
