@@ -24,7 +24,9 @@ Example:
 from . import access as access
 from .artifacts import fetch_file, get_bytes, locate, put_bytes, put_file
 from .catalog import record_table, table_version, table_versions, tables
+from .compare import Comparison, Difference, compare
 from .folders import fetch_folder, put_folder
+from .frames import to_pandas
 from .governance import (
     ColumnInfo,
     SchemaChange,
@@ -37,7 +39,16 @@ from .governance import (
 )
 from .interrupted import marked, settle_interrupted
 from .journal import alerts, events, record_alert, record_event
-from .lineage import add_lineage, downstream, upstream
+from .lineage import (
+    add_column_lineage,
+    add_edges,
+    add_lineage,
+    downstream,
+    downstream_columns,
+    upstream,
+    upstream_columns,
+)
+from .lineage_graph import LineageGraph, lineage_graph
 from .migrate import migrate_schema, schema_version
 from .modelling import (
     UNSET,
@@ -50,6 +61,8 @@ from .modelling import (
     register_artifact,
     set_alias,
 )
+from .openlineage_export import openlineage_events
+from .openlineage_import import accept_openlineage
 from .operations import (
     deployment,
     deployments,
@@ -58,17 +71,32 @@ from .operations import (
     record_deployment,
     record_drift_report,
 )
-from .records import Alert, Deployment, DriftReport, Edge, Event, Model, ModelVersion, Run, TableVersion
+from .records import (
+    Alert,
+    ColumnEdge,
+    Deployment,
+    DriftReport,
+    Edge,
+    Event,
+    Model,
+    ModelVersion,
+    Run,
+    TableVersion,
+)
 from .tracking import finish_run, log_metrics, metric_history, run, runs, start_run, trials
 
 __all__ = [
     "UNSET",
     "Alert",
     "ColumnInfo",
+    "ColumnEdge",
+    "Comparison",
     "Deployment",
+    "Difference",
     "DriftReport",
     "Edge",
     "Event",
+    "LineageGraph",
     "Model",
     "ModelVersion",
     "Run",
@@ -76,14 +104,19 @@ __all__ = [
     "TableInfo",
     "TableVersion",
     "Unset",
+    "accept_openlineage",
+    "add_column_lineage",
+    "add_edges",
     "add_lineage",
     "alerts",
     "alias_history",
+    "compare",
     "deployment",
     "deployments",
     "describe_column",
     "describe_table",
     "downstream",
+    "downstream_columns",
     "drift_reports",
     "end_deployment",
     "events",
@@ -91,6 +124,7 @@ __all__ = [
     "fetch_folder",
     "finish_run",
     "get_bytes",
+    "lineage_graph",
     "locate",
     "log_metrics",
     "marked",
@@ -99,6 +133,7 @@ __all__ = [
     "model_version",
     "model_versions",
     "models",
+    "openlineage_events",
     "put_bytes",
     "put_file",
     "put_folder",
@@ -121,6 +156,8 @@ __all__ = [
     "table_version",
     "table_versions",
     "tables",
+    "to_pandas",
     "trials",
     "upstream",
+    "upstream_columns",
 ]

@@ -5,7 +5,7 @@ from .base import MAPPERS, Row
 from .catalog import TableVersionRow
 from .governance import ColumnInfoRow, TableInfoRow
 from .journal import AlertRow, EventRow
-from .lineage import EdgeRow, NodeRow
+from .lineage import ColumnEdgeRow, EdgeRow, LineageEventRow, NodeRow
 from .models import AliasMoveRow, AliasRow, ModelRow, ModelVersionRow
 from .operations import DeploymentRow, DriftReportRow
 from .tracking import MetricRow, RunRow
@@ -16,10 +16,12 @@ __all__ = [
     "AliasRow",
     "ColumnInfoRow",
     "AuditRow",
+    "ColumnEdgeRow",
     "DeploymentRow",
     "DriftReportRow",
     "EdgeRow",
     "EventRow",
+    "LineageEventRow",
     "MAPPERS",
     "MetricRow",
     "ModelRow",
