@@ -65,8 +65,9 @@ def ensure_ray(ws: Workspace) -> RaySession:
         ConfigError: Nothing answers at the given address.
 
     Example:
-        >>> from raylake.core import Workspace, ensure_ray
-        >>> session = ensure_ray(Workspace.open())  # doctest: +SKIP
+        >>> session = ensure_ray(ws)
+        >>> session.cpus >= 2, session.started  # it ran already
+        (True, False)
     """
     import ray
 
@@ -95,9 +96,9 @@ def ray_session(ws: Workspace) -> Iterator[RaySession]:
     """`ensure_ray` for a block of code; on exit a cluster that this block started is stopped, a joined one is not.
 
     Example:
-        >>> from raylake.core import Workspace, ray_session
-        >>> with ray_session(Workspace.open()) as session:  # doctest: +SKIP
+        >>> with ray_session(ws) as session:
         ...     print(session.dashboard_url)
+        http://127.0.0.1:...
     """
     import ray
 

@@ -56,8 +56,9 @@ def report(
     Example:
         >>> from datetime import UTC
         >>> july = datetime(2013, 7, 1, tzinfo=UTC), datetime(2013, 8, 1, tzinfo=UTC)
-        >>> report(ws, "flight-delay", july).share  # doctest: +SKIP
-        0.45
+        >>> found = report(ws, "flight-delay", july, renderer=renderer)
+        >>> found.metrics["rows"], 0 <= found.share <= 1, sorted(found.artifacts)
+        (100, True, ['figures', 'html', 'json'])
     """
     return report_async(
         ws,
@@ -89,9 +90,10 @@ def report_async(
 
     Example:
         >>> from datetime import UTC
-        >>> months = [(datetime(2013, m, 1, tzinfo=UTC), datetime(2013, m + 1, 1, tzinfo=UTC)) for m in (7, 8)]
-        >>> with Renderer() as renderer:  # doctest: +SKIP
-        ...     pending = [report_async(ws, "flight-delay", month, renderer=renderer) for month in months]
+        >>> days = [(datetime(2013, 7, day, tzinfo=UTC), datetime(2013, 7, day + 1, tzinfo=UTC)) for day in (1, 2)]
+        >>> pending = [report_async(ws, "flight-delay", day, renderer=renderer) for day in days]
+        >>> [future.result().metrics["rows"] for future in pending]
+        [24, 24]
     """
     name = endpoint_name(endpoint)
     chosen = model or serving_model(ws, name)

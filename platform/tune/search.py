@@ -83,9 +83,11 @@ def search(
         TrainingFailed: Every trial failed. The study is recorded as failed, without an artifact.
 
     Example:
-        >>> space = {"max_depth": integer(3, 9), "learning_rate": real(0.02, 0.3, log=True)}  # doctest: +SKIP
-        >>> search(ws, spec, space, trials=8).best_params  # doctest: +SKIP
-        {'max_depth': 7, 'learning_rate': 0.11}
+        >>> from raylake.tune import integer, real
+        >>> space = {"max_depth": integer(2, 6), "learning_rate": real(0.02, 0.3, log=True)}
+        >>> study = search(ws, spec, space, trials=2)
+        >>> sorted(study.best_params), len(study.trials), study.best_value > 0.8
+        (['learning_rate', 'max_depth'], 2, True)
     """
     check_space(space, spec.trainer)
     if trials < 1 or (concurrency is not None and concurrency < 1):
