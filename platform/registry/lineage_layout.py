@@ -50,8 +50,8 @@ def layout(vertices: Sequence[Vertex], links: Iterable[Link]) -> Layout:
     """
     wanted = [link for link in dict.fromkeys(links) if link[0] != link[1]]
     forward = {link: link for link in wanted} | {link: link[::-1] for link in _backward(vertices, wanted)}
-    layer = _layers(vertices, list(dict.fromkeys(forward.values())))  # type: ignore[arg-type]
-    chains = {link: _chain(one, other, layer) for link, (one, other) in forward.items()}  # type: ignore[misc]
+    layer = _layers(vertices, list(dict.fromkeys(forward.values())))
+    chains = {link: _chain(one, other, layer) for link, (one, other) in forward.items()}
     levels: list[list[Vertex]] = [[] for _ in range(max(layer.values(), default=-1) + 1)]
     for vertex in vertices:
         levels[layer[vertex]].append(vertex)
