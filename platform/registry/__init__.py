@@ -38,6 +38,7 @@ from .lineage import (
 )
 from .lineage_graph import LineageGraph, lineage_graph
 from .migrate import migrate_schema, schema_version
+from .model_card import ModelCard, model_card
 from .modelling import (
     UNSET,
     Unset,
@@ -85,6 +86,7 @@ __all__ = [
     "Event",
     "LineageGraph",
     "Model",
+    "ModelCard",
     "ModelVersion",
     "Run",
     "TableVersion",
@@ -112,6 +114,7 @@ __all__ = [
     "log_metrics",
     "metric_history",
     "migrate_schema",
+    "model_card",
     "model_version",
     "model_versions",
     "models",
