@@ -50,6 +50,7 @@ from .lineage import (
 )
 from .lineage_graph import LineageGraph, lineage_graph
 from .migrate import migrate_schema, schema_version
+from .model_card import ModelCard, model_card
 from .modelling import (
     UNSET,
     Unset,
@@ -98,6 +99,7 @@ __all__ = [
     "Event",
     "LineageGraph",
     "Model",
+    "ModelCard",
     "ModelVersion",
     "Run",
     "SchemaChange",
@@ -130,6 +132,7 @@ __all__ = [
     "marked",
     "metric_history",
     "migrate_schema",
+    "model_card",
     "model_version",
     "model_versions",
     "models",

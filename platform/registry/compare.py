@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Comparable: TypeAlias = Run | ModelVersion | TableVersion
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _MISSING = None
+_ORDER = ["metric", "parameter", "data", "schema", "table", "code", "library", "environment", "tag", "run", "model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +146,7 @@ def compare(ws: Workspace, a: Comparable | Node | Ref | str, b: Comparable | Nod
         )
     first, second = _facts(ws, one), _facts(ws, other)
     keys = list(dict.fromkeys([*first, *second]))
-    parts = list(dict.fromkeys(part for part, _ in keys))
-    keys.sort(key=lambda key: parts.index(key[0]))
+    keys.sort(key=lambda key: _ORDER.index(key[0]))
     differing = [key for key in keys if not _same(first.get(key, _MISSING), second.get(key, _MISSING))]
     differences = tuple(Difference(*key, first.get(key, _MISSING), second.get(key, _MISSING)) for key in differing)
     return Comparison(one.node.kind, _name(one), _name(other), differences, len(keys) - len(differing))

@@ -17,6 +17,7 @@ from .records import ColumnEdge, Edge
 from .schema import MAPPERS
 
 T = TypeVar("T")
+_CACHE_KIB = 128 * 1024
 BATCH = 20_000  # rows of one statement
 Key = tuple[str, str, str]
 _MOMENT = MAPPERS.metadata.tables["lineage_edge"].c.created_at.type
@@ -37,7 +38,9 @@ def connect(session: Session, sources: Iterable[Node], targets: Iterable[Node]) 
 def insert_edges(session: Session, edges: Iterable[Edge]) -> None:
     """Record edges inside an open transaction; those that exist already stay as they are."""
     ids: dict[Node, int] = {}
-    for batch in _batches(edges):
+    for number, batch in enumerate(_batches(edges)):
+        if number == 1:  # many: pages that do not fit are written to the log again and again
+            _cache_more(session)
         _identify(session, ids, (node for edge in batch for node in (edge.source, edge.target)))
         # Sorted, so that two writers of the same edges wait for each other instead of locking each other out.
         pairs = sorted({(ids[edge.source], ids[edge.target]) for edge in batch})
@@ -76,6 +79,11 @@ def follow_indexes(session: Session) -> None:
             text("SELECT set_config(name, 'off', true) FROM unnest(CAST(:names AS text[])) AS name"),
             {"names": ["enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"]},
         )
+
+
+def _cache_more(session: Session) -> None:
+    if session.get_bind().dialect.name == "sqlite":
+        session.execute(text(f"PRAGMA cache_size=-{_CACHE_KIB}"))
 
 
 def _batches(items: Iterable[T]) -> Iterator[list[T]]:

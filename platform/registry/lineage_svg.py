@@ -32,10 +32,10 @@ _HEIGHT, _ROW, _GAP, _MARGIN, _LETTER = 46, 62, 52, 12, 6.7
 _LONGEST = 34
 _TOGETHER = 4  # more nodes than this with the same neighbours are one box
 _STYLE = (
-    "text{font-family:system-ui,-apple-system,'Segoe UI',sans-serif;fill:#1f2933}"
-    ".k{font-size:9.5px;letter-spacing:.06em;fill:#6b7783}.n{font-size:12.5px;font-weight:600}"
-    ".s{font-size:10.5px;fill:#6b7783}.e{fill:none;stroke:#9aa5b1;stroke-width:1.4}"
-    ".b{fill:#fff;stroke:#d5dbe1}.o{stroke:#1f2933;stroke-width:2.2}"
+    ".rl-lineage text{font-family:system-ui,-apple-system,'Segoe UI',sans-serif;fill:#1f2933}"
+    ".rl-lineage .k{font-size:9.5px;letter-spacing:.06em}.rl-lineage .n{font-size:12.5px;font-weight:600}"
+    ".rl-lineage .s{font-size:10.5px;fill:#6b7783}.rl-lineage .e{fill:none;stroke:#9aa5b1;stroke-width:1.4}"
+    ".rl-lineage .b{fill:#fff;stroke:#d5dbe1}.rl-lineage .o{stroke:#1f2933;stroke-width:2.2}"
 )
 
 
@@ -81,7 +81,7 @@ def svg(nodes: Sequence[Node], edges: Sequence[Edge], labels: Mapping[Node, str]
     rows = [row for _, row in found.place.values()] + [row for way in found.ways.values() for _, row in way]
     height = 2 * _MARGIN + max(rows) * _ROW + _HEIGHT
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
+        f'<svg class="rl-lineage" xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(f"Lineage of {start}")}" '
         f'style="max-width:none;background:#fbfcfd;border-radius:8px"><style>{_STYLE}</style><defs><marker '
         'id="rl-arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'

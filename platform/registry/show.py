@@ -17,7 +17,7 @@ STYLE = """<style>
 .rl{font:13px/1.45 system-ui,-apple-system,"Segoe UI",sans-serif;color:inherit;max-width:100%;overflow-x:auto}
 .rl table{border-collapse:collapse;margin:.2em 0 .6em;background:none}
 .rl th,.rl td{text-align:left;vertical-align:top;padding:.25em .8em .25em 0;border:0;
- border-bottom:1px solid rgba(127,127,127,.25);background:none;overflow-wrap:anywhere}
+ border-bottom:1px solid rgba(127,127,127,.25);background:none;overflow-wrap:break-word;max-width:48em}
 .rl th{font-weight:600;opacity:.7;white-space:nowrap}
 .rl td.n{text-align:right;font-variant-numeric:tabular-nums}
 .rl .t{font-weight:600;font-size:14px;margin:.2em 0}
@@ -79,14 +79,14 @@ def heading(title: str, note: str = "") -> str:
 
 def table_html(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table of values; numbers stand right."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns) if any(columns) else ""
     body = "".join(f"<tr>{''.join(_td(value) for value in row)}</tr>" for row in rows)
     return f"<table>{f'<tr>{head}</tr>' if head else ''}{body}</table>"
 
 
 def cell(value: Any) -> str:
     """One value as HTML."""
-    if value is None or value == "" or (isinstance(value, Mapping | Sequence) and not len(value)):
+    if value is None or (isinstance(value, Mapping | Sequence) and not isinstance(value, str) and not len(value)):
         return '<span class="d">–</span>'
     if isinstance(value, Mapping):
         items = [*value.items()]
@@ -112,7 +112,7 @@ def plain_text(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return "NaN" if math.isnan(value) else f"{value:.6g}"
+        return "NaN" if math.isnan(value) else f"{value:,.6g}"
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S UTC" if value.utcoffset() is not None else "%Y-%m-%d %H:%M:%S")
     if isinstance(value, Mapping):
@@ -124,7 +124,9 @@ def plain_text(value: Any) -> str:
 
 def _td(value: Any) -> str:
     right = isinstance(value, int | float) and not isinstance(value, bool)
-    return f'<td class="n">{cell(value)}</td>' if right else f"<td>{cell(value)}</td>"
+    if right:
+        return f'<td class="n">{escape(f"{value:,}" if isinstance(value, int) else plain_text(value))}</td>'
+    return f"<td>{cell(value)}</td>"
 
 
 def _short(text: str) -> str:

@@ -125,11 +125,23 @@ def trace(ws: Workspace, prediction_id: str, *, endpoint: str | None = None) -> 
         NotFound: No log holds the id (capture may be sampled, or still be writing), or the endpoint has no log.
 
     Example:
-        >>> trace(ws, answer["id"])  # doctest: +SKIP
-        <Trace of 6f1c0e5a9b3d4c21-1#0>
-        prediction   0.82 by endpoint delays
-        model        flight-delay@3 (champion)
-        ...
+        >>> import tempfile
+        >>> from datetime import UTC
+        >>> import pyarrow as pa
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> flights = Node("table", "main.flights", "3")
+        >>> model = registry.register_artifact(ws, "0" * 64, name="delay", alias="champion", inputs=[flights])
+        >>> asked = datetime(2013, 7, 1, 12, tzinfo=UTC)
+        >>> row = {"id": "a#0", "request_id": "a", "at": asked, "received_at": asked, "model": "delay", "version": 1}
+        >>> rows = [{**row, "distance": 1400.0, "prediction": 0.82, "latency_ms": 0.7}]
+        >>> log = data.write(ws, "predictions.delays", pa.Table.from_pylist(rows))  # as an endpoint does
+        >>> print(trace(ws, "a"))
+        prediction    0.82 by endpoint delays
+        received      2013-07-01 12:00:00 UTC, answered in 0.7 ms
+        inputs        distance=1400
+        model         delay@1 (champion)
+        training set  table:main.flights@3
+        raw tables    table:main.flights@3
     """
     found = _find(ws, prediction_id, endpoint)
     model = registry.model_version(ws, Ref(str(found.pop("model")), version=int(found.pop("version"))))
