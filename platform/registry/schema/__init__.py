@@ -6,22 +6,41 @@ from .journal import AlertRow, EventRow
 from .lineage import EdgeRow, NodeRow
 from .models import AliasMoveRow, AliasRow, ModelRow, ModelVersionRow
 from .operations import DeploymentRow, DriftReportRow
-from .tracking import MetricRow, RunRow
+from .tracking import (
+    DatasetInputRow,
+    DatasetRow,
+    ExperimentRow,
+    ExperimentTagRow,
+    LatestMetricRow,
+    MetricRow,
+    ParamRow,
+    RunModelRow,
+    RunRow,
+    TagRow,
+)
 
 __all__ = [
     "AlertRow",
     "AliasMoveRow",
     "AliasRow",
+    "DatasetInputRow",
+    "DatasetRow",
     "DeploymentRow",
     "DriftReportRow",
     "EdgeRow",
     "EventRow",
+    "ExperimentRow",
+    "ExperimentTagRow",
+    "LatestMetricRow",
     "MAPPERS",
     "MetricRow",
     "ModelRow",
     "ModelVersionRow",
     "NodeRow",
+    "ParamRow",
     "Row",
+    "RunModelRow",
     "RunRow",
     "TableVersionRow",
+    "TagRow",
 ]
