@@ -18,7 +18,10 @@ from .base import Row
 ACTIVE, DELETED = "active", "deleted"  # lifecycles
 _CLUSTERED = {"sqlite_with_rowid": False}
 _TO_RUN: Any = {"columns": ["run_seq"], "refcolumns": ["run.seq"], "ondelete": "CASCADE"}
-_LARGE: Any = {"sa_type": BigInteger, "sa_column_kwargs": {"autoincrement": False}}
+
+
+def _large(*, primary_key: bool = False) -> Any:
+    return Field(primary_key=primary_key, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
 
 
 def _run_key() -> Any:
@@ -117,8 +120,8 @@ class MetricRow(Row, table=True):
 
     run_seq: int = _run_key()
     key: str = Field(primary_key=True, sa_type=CleanText)
-    step: int = Field(primary_key=True, **_LARGE)
-    logged_at: int = Field(primary_key=True, **_LARGE)
+    step: int = _large(primary_key=True)
+    logged_at: int = _large(primary_key=True)
     value: float = Field(primary_key=True, sa_type=Double)
     is_nan: bool = Field(primary_key=True, sa_type=Boolean)
 
@@ -131,8 +134,8 @@ class LatestMetricRow(Row, table=True):
 
     run_seq: int = _run_key()
     key: str = Field(primary_key=True, sa_type=CleanText)
-    step: int = Field(**_LARGE)
-    logged_at: int = Field(**_LARGE)
+    step: int = _large()
+    logged_at: int = _large()
     value: float = Field(sa_type=Double)
     is_nan: bool = Field(sa_type=Boolean)
 
@@ -181,4 +184,4 @@ class RunModelRow(Row, table=True):
     run_seq: int = _run_key()
     role: str = Field(primary_key=True, sa_type=CleanText)
     model_id: str = Field(primary_key=True, sa_type=CleanText)
-    step: int = Field(primary_key=True, **_LARGE)
+    step: int = _large(primary_key=True)

@@ -9,6 +9,7 @@ from .experiments import (
     restore_experiment,
     set_experiment_tags,
 )
+from .ingest import MetricWriter
 from .metrics import delete_tag, log_metrics, log_params, measurements, metric_history, set_tags
 from .runs import delete_run, finish_run, restore_run, run, runs, start_run, trials
 from .values import Dataset, Experiment, Measurement, ModelLink, Page, RunView
@@ -17,6 +18,7 @@ __all__ = [
     "Dataset",
     "Experiment",
     "Measurement",
+    "MetricWriter",
     "ModelLink",
     "Page",
     "RunView",

@@ -150,9 +150,9 @@ def _write_points(connection: Connection, accepted: Sequence[tuple[int, Entry]])
         for key, step, at, value in entry.points:
             row = (seq, key, step, at, 0.0, True) if math.isnan(value) else (seq, key, step, at, value, False)
             rows.append(row)
-            newest = latest.get(row[:2])  # type: ignore[arg-type]
+            newest = latest.get(row[:2])
             if newest is None or row[2:5] > newest[2:5]:
-                latest[row[:2]] = row  # type: ignore[index]
+                latest[row[:2]] = row
     insert(connection, METRICS, rows)
     insert(connection, LATEST, [*latest.values()])
 

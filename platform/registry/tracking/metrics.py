@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from ...core import DataError, NotFound, Workspace
 from ..columns import numbers
-from ..engine import reading, writing
+from ..engine import reading, transaction, writing
 from ..rows import LARGEST
 from ..schema import MetricRow, RunRow, TagRow
 from .clock import microseconds
@@ -184,8 +184,8 @@ def points_of(metrics: Mapping[str, float], step: int, at: datetime | None = Non
 
 def log(ws: Workspace, entries: Sequence[Entry]) -> None:
     """Record entries in one transaction: all, or none and the first refusal is raised."""
-    with writing(ws) as session:
-        raise_first(write(session.connection(), entries))
+    with transaction(ws.registry_url) as connection:
+        raise_first(write(connection, entries))
 
 
 def _identity(session: Session, run_id: str) -> tuple[int, str]:

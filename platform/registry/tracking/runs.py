@@ -111,7 +111,7 @@ def create(session: Session, new: NewRun) -> RunView:
         outputs=[],
         parent=new.parent,
         created_at=new.created_at or now(),
-        experiment_id=active(session, which).id,
+        experiment_id=active(session, which).id or DEFAULT_EXPERIMENT,
         user_id=new.user_id,
     )
     session.add(row)
@@ -247,7 +247,7 @@ def runs(
         (RunRow.experiment_id, experiment),
     ):
         if wanted is not None:
-            query = query.where(col(column) == wanted)  # type: ignore[arg-type]
+            query = query.where(col(column) == wanted)
     with reading(ws) as session:
         return [record(view) for view in views(session, query)]
 

@@ -127,8 +127,8 @@ def _of_run(table: str) -> tuple[sa.Constraint, sa.Constraint]:
 
 
 def _measured() -> list[sa.Column[Any]]:
-    value = sa.Column("value", sa.Double(), nullable=False)
-    is_nan = sa.Column("is_nan", sa.Boolean(), nullable=False)
+    value: sa.Column[float] = sa.Column("value", sa.Double(), nullable=False)
+    is_nan: sa.Column[bool] = sa.Column("is_nan", sa.Boolean(), nullable=False)
     return [_number("run_seq"), _text("key"), _large("step"), _large("logged_at"), value, is_nan]
 
 
@@ -163,7 +163,7 @@ def _create_experiments() -> None:
 
 def _create_labels() -> None:
     for table in ("param", "tag"):
-        typed = sa.Column("typed", sa.Boolean(), nullable=False)
+        typed: sa.Column[bool] = sa.Column("typed", sa.Boolean(), nullable=False)
         columns = (_number("run_seq"), _text("key"), _text("value"), typed)
         op.create_table(table, *columns, *_of_run(table), sqlite_with_rowid=False)
         op.create_index(f"ix_{table}_key", table, ["key"])
