@@ -93,11 +93,21 @@ def start_run(
     with writing(ws) as session:
         if parent is not None:
             _row(session, parent)
-        return record(create(session, new))
+        return record(_create(session, new))
 
 
-def create(session: Session, new: NewRun) -> RunView:
-    """Record a run inside an open transaction."""
+def new_run(ws: Workspace, new: NewRun) -> RunView:
+    """Record that a run starts, as a tracking client asks for it; its parent need not exist.
+
+    Raises:
+        NotFound: The experiment is unknown.
+        Deleted: The experiment is deleted.
+    """
+    with writing(ws) as session:
+        return _create(session, new)
+
+
+def _create(session: Session, new: NewRun) -> RunView:
     which = new.experiment
     if which is None:
         above = session.exec(select(RunRow.experiment_id).where(RunRow.id == new.parent)).first()
