@@ -130,7 +130,7 @@ class LatestMetricRow(Row, table=True):
     """The measurement of a metric with the highest step; of several the newest, then the largest."""
 
     __tablename__ = "metric_latest"
-    __table_args__: ClassVar[Any] = (Index(None, "key", "value"), ForeignKeyConstraint(**_TO_RUN), _CLUSTERED)
+    __table_args__: ClassVar[Any] = (Index(None, "key", "value", "is_nan"), ForeignKeyConstraint(**_TO_RUN), _CLUSTERED)
 
     run_seq: int = _run_key()
     key: str = Field(primary_key=True, sa_type=CleanText)

@@ -12,6 +12,7 @@ from .experiments import (
 from .ingest import MetricWriter
 from .metrics import delete_tag, log_metrics, log_params, measurements, metric_history, set_tags
 from .runs import delete_run, finish_run, restore_run, run, runs, start_run, trials
+from .search import search_experiments, search_runs
 from .values import Dataset, Experiment, Measurement, ModelLink, Page, RunView
 
 __all__ = [
@@ -38,6 +39,8 @@ __all__ = [
     "restore_run",
     "run",
     "runs",
+    "search_experiments",
+    "search_runs",
     "set_experiment_tags",
     "set_tags",
     "start_run",

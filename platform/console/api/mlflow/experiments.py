@@ -9,6 +9,7 @@ from ....core import Workspace
 from ....registry import tracking
 from .endpoint import Endpoint, Field, Message
 from .errors import invalid_parameter
+from .fields import invalid_value
 from .limits import EXPERIMENT_NAME, EXPERIMENT_TAG_VALUE, KEY, LOCATION, check_key, check_length
 from .messages import experiment_id, experiment_message
 
@@ -44,6 +45,23 @@ def tag_pairs(tags: list[Any], path: str = "tags") -> list[tuple[str, str]]:
     return found
 
 
+def strings(found: list[Any], name: str) -> list[str]:
+    """`found` when all of it are texts.
+
+    Raises:
+        DataError: It is not.
+    """
+    for value in found:
+        if not isinstance(value, str):
+            raise invalid_value(name, found)
+    return found
+
+
+def page_of(name: str, items: list[dict[str, Any]], token: str) -> dict[str, Any]:
+    """A page of a search as a message; empty parts are left out."""
+    return {**({name: items} if items else {}), **({"next_page_token": token} if token else {})}
+
+
 def _create(ws: Workspace, message: Message) -> Message:
     name = check_length("name", message["name"], EXPERIMENT_NAME)
     where = check_length("artifact_location", message.get("artifact_location", ""), LOCATION)
@@ -59,6 +77,18 @@ def _get(ws: Workspace, message: Message) -> Message:
 
 def _get_by_name(ws: Workspace, message: Message) -> Message:
     return {"experiment": experiment_message(tracking.experiment(ws, str(message["experiment_name"])))}
+
+
+def _search(ws: Workspace, message: Message) -> Message:
+    found = tracking.search_experiments(
+        ws,
+        message.get("filter", ""),
+        order_by=strings(message.get("order_by", []), "order_by"),
+        lifecycle=lifecycle_of(message.get("view_type", 1)),
+        limit=message.get("max_results", 0),
+        page_token=message.get("page_token", ""),
+    )
+    return page_of("experiments", [experiment_message(each) for each in found.items], found.token)
 
 
 def _update(ws: Workspace, message: Message) -> Message:
@@ -94,6 +124,12 @@ def _experiment_tag(key: str, value: str) -> tuple[str, str]:
 
 
 _BASE = "/2.0/mlflow/experiments"
+_SEARCH = (
+    Field("max_results", "integer"),
+    Field("page_token"),
+    Field("filter"),
+    Field("order_by", "array"),
+)
 EXPERIMENTS = (
     Endpoint(
         "POST",
@@ -103,6 +139,8 @@ EXPERIMENTS = (
     ),
     Endpoint("GET", f"{_BASE}/get", _get, (_ID,)),
     Endpoint("GET", f"{_BASE}/get-by-name", _get_by_name, (Field("experiment_name", required=True),)),
+    Endpoint("POST", f"{_BASE}/search", _search, _SEARCH),
+    Endpoint("GET", f"{_BASE}/search", _search, _SEARCH),
     Endpoint("POST", f"{_BASE}/update", _update, (_ID, Field("new_name", required=True))),
     Endpoint("POST", f"{_BASE}/delete", _delete, (_ID,)),
     Endpoint("POST", f"{_BASE}/restore", _restore, (_ID,)),

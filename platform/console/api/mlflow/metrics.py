@@ -7,10 +7,10 @@ from typing import Any
 from ....core import Workspace
 from ....registry import tracking
 from ....registry.tracking.metrics import sampled
+from ....registry.tracking.pages import offset_of, token_of
 from .endpoint import Endpoint, Field, Message
 from .errors import invalid_parameter
 from .messages import metric_message
-from .pages import offset_of, token_of
 from .runs import RUN_ID
 
 MOST_BULK, MOST_BULK_RUNS = 25_000, 100

@@ -8,9 +8,10 @@ from ....core import Workspace
 from ....registry import tracking
 from ....registry.tracking.entries import NAME_TAG, PARENT_TAG
 from ....registry.tracking.runs import NewRun, new_run, run_view, update_run
+from ....registry.tracking.search import search_views
 from .endpoint import Endpoint, Field, Message
 from .errors import invalid_parameter
-from .experiments import tag_pairs
+from .experiments import lifecycle_of, page_of, strings, tag_pairs
 from .messages import experiment_id, moment, our_status, run_info, run_message
 from .names import random_name
 
@@ -41,6 +42,19 @@ def _create(ws: Workspace, message: Message) -> Message:
 
 def _get(ws: Workspace, message: Message) -> Message:
     return {"run": run_message(run_view(ws, message["run_id"]))}
+
+
+def _search(ws: Workspace, message: Message) -> Message:
+    found = search_views(
+        ws,
+        message.get("filter", ""),
+        experiment_ids=[experiment_id(each) for each in strings(message.get("experiment_ids", []), "experiment_ids")],
+        order_by=strings(message.get("order_by", []), "order_by"),
+        lifecycle=lifecycle_of(message.get("run_view_type", 1)),
+        limit=message.get("max_results", 1000),
+        page_token=message.get("page_token", ""),
+    )
+    return page_of("runs", [run_message(each) for each in found.items], found.token)
 
 
 def _update(ws: Workspace, message: Message) -> Message:
@@ -80,6 +94,18 @@ RUNS = (
         ),
     ),
     Endpoint("GET", f"{_BASE}/get", _get, (RUN_ID,)),
+    Endpoint(
+        "POST",
+        f"{_BASE}/search",
+        _search,
+        (
+            Field("experiment_ids", "array"),
+            Field("filter"),
+            Field("max_results", "integer"),
+            Field("order_by", "array"),
+            Field("page_token"),
+        ),
+    ),
     Endpoint(
         "POST",
         f"{_BASE}/update",

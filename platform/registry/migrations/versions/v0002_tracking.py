@@ -34,7 +34,7 @@ def upgrade() -> None:
     _rename_metric("metric", "metric_0001")
     op.create_table("metric", *_measured(), _key("metric", *_POINT), _run("metric"), sqlite_with_rowid=False)
     op.create_table("metric_latest", *_measured(), *_of_run("metric_latest"), sqlite_with_rowid=False)
-    op.create_index("ix_metric_latest_key_value", "metric_latest", ["key", "value"])
+    op.create_index("ix_metric_latest_key_value_is_nan", "metric_latest", ["key", "value", "is_nan"])
     _create_datasets()
     op.execute(
         "INSERT INTO metric SELECT run_seq, key, step, " + _microseconds("created_at") + ", coalesce(value, 0), "

@@ -7,7 +7,7 @@ import binascii
 
 import orjson
 
-from .errors import invalid_parameter
+from ...core import DataError
 
 
 def token_of(offset: int) -> str:
@@ -31,12 +31,12 @@ def offset_of(token: str) -> int:
     try:
         decoded = base64.b64decode(token)
     except binascii.Error as error:
-        raise invalid_parameter("Invalid page token, could not base64-decode") from error
+        raise DataError("Invalid page token, could not base64-decode") from error
     try:
         found = orjson.loads(decoded)
         offset = int(found["offset"])
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise invalid_parameter(f"Invalid page token, decoded value={decoded!r:.200}") from error
+        raise DataError(f"Invalid page token, decoded value={decoded!r:.200}") from error
     if not 0 < offset < 2**63:
-        raise invalid_parameter(f"Invalid page token, parsed value={offset}")
+        raise DataError(f"Invalid page token, parsed value={offset}")
     return offset
