@@ -2,6 +2,7 @@
 
 from .endpoint import Endpoint, Field, routes_of
 from .experiments import EXPERIMENTS
+from .inputs import INPUTS
 from .logging import LOGGING
 from .metrics import METRICS
 from .runs import RUNS
@@ -9,7 +10,7 @@ from .server import SERVER
 
 __all__ = ["ENDPOINTS", "Endpoint", "Field", "routes"]
 
-ENDPOINTS: tuple[Endpoint, ...] = (*SERVER, *EXPERIMENTS, *RUNS, *LOGGING, *METRICS)
+ENDPOINTS: tuple[Endpoint, ...] = (*SERVER, *EXPERIMENTS, *RUNS, *LOGGING, *INPUTS, *METRICS)
 
 
 def routes() -> list:  # type: ignore[type-arg]
