@@ -17,6 +17,7 @@ from .lineage import connect
 from .records import Model, ModelVersion, Run
 from .rows import LARGEST, insert_new, listed
 from .schema import AliasMoveRow, AliasRow, ModelRow, ModelVersionRow, RunRow
+from .tracking.views import latest_metrics
 
 
 class Unset(Enum):
@@ -68,7 +69,8 @@ def register(
         known = session.exec(
             select(ModelVersionRow).where(ModelVersionRow.model == name, ModelVersionRow.run_id == run_id)
         ).first()
-        row = known or _append(session, name, done.artifact, done.metrics, description, [Node("run", run_id)], run_id)
+        metrics = latest_metrics(session, done.seq or 0)
+        row = known or _append(session, name, done.artifact, metrics, description, [Node("run", run_id)], run_id)
         if alias is not None:
             _point(session, name, alias, row.version)
         return _record(session, row)

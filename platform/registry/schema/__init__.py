@@ -8,7 +8,18 @@ from .journal import AlertRow, EventRow
 from .lineage import ColumnEdgeRow, EdgeRow, LineageEventRow, NodeRow
 from .models import AliasMoveRow, AliasRow, ModelRow, ModelVersionRow
 from .operations import DeploymentRow, DriftReportRow
-from .tracking import MetricRow, RunRow
+from .tracking import (
+    DatasetInputRow,
+    DatasetRow,
+    ExperimentRow,
+    ExperimentTagRow,
+    LatestMetricRow,
+    MetricRow,
+    ParamRow,
+    RunModelRow,
+    RunRow,
+    TagRow,
+)
 
 __all__ = [
     "AlertRow",
@@ -17,19 +28,27 @@ __all__ = [
     "ColumnInfoRow",
     "AuditRow",
     "ColumnEdgeRow",
+    "DatasetInputRow",
+    "DatasetRow",
     "DeploymentRow",
     "DriftReportRow",
     "EdgeRow",
     "EventRow",
     "LineageEventRow",
+    "ExperimentRow",
+    "ExperimentTagRow",
+    "LatestMetricRow",
     "MAPPERS",
     "MetricRow",
     "ModelRow",
     "ModelVersionRow",
     "NodeRow",
+    "ParamRow",
     "Row",
+    "RunModelRow",
     "RunRow",
     "TableInfoRow",
     "TableVersionRow",
     "TokenRow",
+    "TagRow",
 ]

@@ -1,11 +1,16 @@
 """MLflow's REST protocol, so that its own client works unchanged."""
 
 from .endpoint import Endpoint, Field, routes_of
+from .experiments import EXPERIMENTS
+from .inputs import INPUTS
+from .logging import LOGGING
+from .metrics import METRICS
+from .runs import RUNS
 from .server import SERVER
 
 __all__ = ["ENDPOINTS", "Endpoint", "Field", "routes"]
 
-ENDPOINTS: tuple[Endpoint, ...] = (*SERVER,)
+ENDPOINTS: tuple[Endpoint, ...] = (*SERVER, *EXPERIMENTS, *RUNS, *LOGGING, *INPUTS, *METRICS)
 
 
 def routes() -> list:  # type: ignore[type-arg]
