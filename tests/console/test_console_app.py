@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from starlette.testclient import TestClient
 
 from raylake.console import create_app
@@ -17,3 +20,9 @@ def test_server_info(ws: Workspace) -> None:
 def test_a_body_that_is_no_json(ws: Workspace) -> None:
     with TestClient(create_app(ws)) as client:
         assert client.post("/api/3.0/mlflow/server-info", content=b"{").status_code == 405
+
+
+def test_importing_the_server_loads_neither_ray_nor_what_models_need() -> None:
+    code = "import sys, raylake.console; print([n for n in ('ray', 'torch', 'pandas', 'xgboost') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
