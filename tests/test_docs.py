@@ -19,7 +19,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "cluster" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # Blocks without a language are pictures. The blocks of a page in bash are run by tests of their own (named here).
-RUN_ELSEWHERE = {("cluster/README.md", "bash"): "tests/test_ray_jobs.py"}
+RUN_ELSEWHERE = {
+    ("cluster/README.md", "bash"): "tests/test_ray_jobs.py",
+    ("docs/server.md", "bash"): "tests/console/test_console_docs.py",
+}
 
 
 def _blocks(page: Path, language: str) -> list[str]:

@@ -5,8 +5,9 @@ they decide nothing. Who may enter is decided at one door, in `guard.py`.
 """
 
 from .app import create_app
+from .deploy import deploy, undeploy
 from .doorman import CACHE_SECONDS
 from .policy import Policy
 from .server import Listen, run_server
 
-__all__ = ["CACHE_SECONDS", "Listen", "Policy", "create_app", "run_server"]
+__all__ = ["CACHE_SECONDS", "Listen", "Policy", "create_app", "deploy", "run_server", "undeploy"]

@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from ..core import RaylakeError, Workspace
 from .api import access, mlflow, workspaces
+from .dispatch import FixedPaths
 from .doorman import Doorman
 from .guard import Guard
 from .openapi import describe
@@ -59,6 +60,7 @@ def create_app(
         app.add_exception_handler(kind, answer)
     app.include_router(access.router)
     app.router.routes.extend([*workspaces.routes(), *mlflow.routes()])
+    app.router.routes.insert(0, FixedPaths(app.router))
     _describe(app)
     app.add_middleware(Guard, places=places, policy=policy, doorman=doorman, trail=trail)
     if policy.origins:
