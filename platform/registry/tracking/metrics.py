@@ -115,7 +115,15 @@ def metric_history(ws: Workspace, run_id: str, key: str) -> list[tuple[int, floa
     Raises:
         NotFound: The run is unknown.
 
-    Example: see `log_metrics`.
+    Example:
+        >>> import tempfile
+        >>> from raylake.registry import start_run
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> fit = start_run(ws, "fit", "first")
+        >>> for step, loss in enumerate([0.9, 0.5], start=1):
+        ...     log_metrics(ws, fit.id, {"loss": loss}, step=step)
+        >>> metric_history(ws, fit.id, "loss")
+        [(1, 0.9), (2, 0.5)]
     """
     with reading(ws) as session:
         seq, _ = _identity(session, run_id)
