@@ -86,8 +86,8 @@ def read(
         SchemaMismatch: A column does not exist.
 
     Example:
-        >>> read(Workspace.open(), "flights@3", columns=["origin"]).count()  # doctest: +SKIP
-        336776
+        >>> read(ws, "flights", columns=["late"]).count()
+        500
     """
     from .table_source import table_dataset
 

@@ -41,8 +41,13 @@ def rows_of(connector: Connector, cursor: Cursor | None) -> tuple[list[str], Cur
     """The ids of all new rows, and the cursor after them.
 
     Example:
-        >>> rows_of(connector, None)  # doctest: +SKIP
-        (['1', '2'], {...})
+        >>> import pathlib, tempfile
+        >>> from raylake.data import Csv
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> _ = (folder / "a.csv").write_text("id,note\\n1,x\\n2,y\\n")
+        >>> ids, after = rows_of(Csv(str(folder / "*.csv")), None)
+        >>> ids, rows_of(Csv(str(folder / "*.csv")), after)[0]
+        (['1', '2'], [])
     """
     splits, after = connector.plan(cursor)
     ids = [str(row["id"]) for split in splits for batch in connector.read(split) for row in batch.rows.to_pylist()]
