@@ -63,7 +63,7 @@ def show(records: Iterable[Any], columns: Sequence[str], *, as_json: bool, title
         return
     table = Table(title=title or None, title_justify="left")
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")  # a cut id could not be copied
     for row in rows:
         # Names may hold what rich would take for its own markup.
         table.add_row(*(escape(_cell(row.get(column))) for column in columns))
