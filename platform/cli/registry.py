@@ -6,23 +6,11 @@ from typing import Annotated
 
 import typer
 
+from .lineage import runs
 from .options import JsonOption, WorkspaceOption, open_workspace, print_json, show
 
 group = typer.Typer(no_args_is_help=True)
-
-
-@group.command()
-def runs(
-    kind: Annotated[str | None, typer.Option(help="fit, study, trial, ...")] = None,
-    limit: int = 20,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Runs, newest first."""
-    from .. import registry
-
-    found = registry.runs(open_workspace(workspace), kind=kind, limit=limit)
-    show(found, ("id", "kind", "name", "status", "metrics", "created_at"), as_json=json, title="runs")
+group.command()(runs)
 
 
 @group.command()

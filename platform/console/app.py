@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..core import RaylakeError, Workspace
-from .api import mlflow
+from .api import lineage, mlflow
 from .context import WORKSPACE
 from .problem import problem_response
 
@@ -25,6 +25,7 @@ def create_app(ws: Workspace) -> FastAPI:
     """
     app = FastAPI(title="raylake")
     app.add_exception_handler(RaylakeError, problem_response)
+    app.include_router(lineage.router)
     app.router.routes.extend(mlflow.routes())
     app.add_middleware(_WorkspaceMiddleware, ws=ws)
     return app
