@@ -28,6 +28,7 @@ from .folders import fetch_folder, put_folder
 from .frames import to_pandas
 from .journal import alerts, events, record_alert, record_event
 from .lineage import (
+    add_column_edges,
     add_column_lineage,
     add_edges,
     add_lineage,
@@ -93,6 +94,7 @@ __all__ = [
     "Unset",
     "accept_openlineage",
     "add_column_lineage",
+    "add_column_edges",
     "add_edges",
     "add_lineage",
     "alerts",

@@ -50,8 +50,8 @@ def layout(vertices: Sequence[Vertex], links: Iterable[Link]) -> Layout:
     """
     wanted = [link for link in dict.fromkeys(links) if link[0] != link[1]]
     forward = {link: link for link in wanted} | {link: link[::-1] for link in _backward(vertices, wanted)}
-    layer = _layers(vertices, list(dict.fromkeys(forward.values())))  # type: ignore[arg-type]
-    chains = {link: _chain(one, other, layer) for link, (one, other) in forward.items()}  # type: ignore[misc]
+    layer = _layers(vertices, list(dict.fromkeys(forward.values())))
+    chains = {link: _chain(one, other, layer) for link, (one, other) in forward.items()}
     levels: list[list[Vertex]] = [[] for _ in range(max(layer.values(), default=-1) + 1)]
     for vertex in vertices:
         levels[layer[vertex]].append(vertex)
@@ -141,10 +141,8 @@ def _order(levels: list[list[Vertex]], before: dict[Vertex, list[Vertex]], after
         near = before if right else after
         for level in levels if right else levels[::-1]:
             mean = {
-                point: sum(place[other] for other in near[point]) / len(near[point])
-                if near.get(point)
-                else place[point]
-                for point in level
+                point: sum(place[other] for other in found) / len(found) if found else place[point]
+                for point, found in ((point, near.get(point)) for point in level)
             }
             level.sort(key=mean.__getitem__)
             place.update((point, index) for index, point in enumerate(level))

@@ -70,7 +70,7 @@ def svg(nodes: Sequence[Node], edges: Sequence[Edge], labels: Mapping[Node, str]
     links = list(dict.fromkeys((drawn[edge.source], drawn[edge.target]) for edge in edges))
     found = layout([*boxes], links)
     lefts, widths = _columns({node: (found.place[node][0], box.width) for node, box in boxes.items()})
-    spots = {node: (lefts[layer], _MARGIN + row * _ROW) for node, (layer, row) in found.place.items()}  # type: ignore[index]
+    spots = {node: (lefts[layer], _MARGIN + row * _ROW) for node, (layer, row) in found.place.items()}
     lines = []
     for (one, other), way in found.ways.items():
         points = [(lefts[layer], _MARGIN + row * _ROW + _HEIGHT / 2, widths[layer]) for layer, row in way]
