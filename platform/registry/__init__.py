@@ -40,6 +40,7 @@ from .governance import (
 from .interrupted import marked, settle_interrupted
 from .journal import alerts, events, record_alert, record_event
 from .lineage import (
+    add_column_edges,
     add_column_lineage,
     add_edges,
     add_lineage,
@@ -146,6 +147,7 @@ __all__ = [
     "Unset",
     "accept_openlineage",
     "add_column_lineage",
+    "add_column_edges",
     "add_edges",
     "add_lineage",
     "alerts",

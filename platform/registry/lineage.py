@@ -11,6 +11,7 @@ from .lineage_walk import walk, walk_columns
 from .records import ColumnEdge, Edge
 
 __all__ = [
+    "add_column_edges",
     "add_column_lineage",
     "add_edges",
     "add_lineage",
@@ -138,13 +139,32 @@ def add_column_lineage(
         >>> [edge.target_column for edge in downstream_columns(ws, raw, "dep_delay")]
         ['late']
     """
-    made = [
-        ColumnEdge(source, one, target, column, how)
-        for column, sources in columns.items()
-        for one in ((sources,) if isinstance(sources, str) else sources)
-    ]
+    add_column_edges(
+        ws,
+        (
+            ColumnEdge(source, one, target, column, how)
+            for column, sources in columns.items()
+            for one in ((sources,) if isinstance(sources, str) else sources)
+        ),
+    )
+
+
+def add_column_edges(ws: Workspace, edges: Iterable[ColumnEdge]) -> None:
+    """Record many column edges in one transaction; those that exist already stay as they are.
+
+    Raises:
+        StorageError: The registry cannot be reached or written; then no edge was recorded.
+
+    Example:
+        >>> import tempfile
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> raw, made = Node("table", "main.flights", "3"), Node("table", "training.late", "1")
+        >>> add_column_edges(ws, [ColumnEdge(raw, "distance", made, "distance")])
+        >>> len(upstream_columns(ws, made, "distance"))
+        1
+    """
     with writing(ws) as session:
-        insert_columns(session, made)
+        insert_columns(session, edges)
 
 
 def upstream_columns(ws: Workspace, node: Node | str, column: str, *, depth: int | None = None) -> list[ColumnEdge]:
