@@ -6,6 +6,7 @@ The answer is sent when the transaction that holds what was logged has been comm
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from .limits import LAST_MOMENT, PARAM_VALUE, TAG_VALUE, check_batch, check_key,
 from .runs import RUN_ID
 
 _MODELS_TAG = "mlflow.log-model.history"
+_MODEL_KEPT = ("run_id", "artifact_path", "utc_time_created", "model_uuid")
 _MODEL_FIELDS = ("artifact_path", "flavors", "utc_time_created", "run_id")
 
 
@@ -64,7 +66,7 @@ async def _log_model(ws: Workspace, message: Message) -> Message:
     model = _model(message["model_json"])
     view = await run_in_threadpool(run_view, ws, message["run_id"])
     history = orjson.loads(view.tags[_MODELS_TAG][0]) if _MODELS_TAG in view.tags else []
-    value = orjson.dumps([*history, model]).decode()
+    value = json.dumps([*history, model])
     await committed(ws, Entry(message["run_id"], tags=[_tag(_MODELS_TAG, value, "")]))
     return {}
 
@@ -146,9 +148,14 @@ def _model(text: str) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise invalid_parameter(f"Malformed model info. \n {text:.500} \n is not a valid JSON.") from error
     missing = {*_MODEL_FIELDS} - {*_object(model, "model_json")}
-    if missing:
+    if missing or not isinstance(model["flavors"], dict):
         raise invalid_parameter(f"Model json is missing mandatory fields: {missing}")
-    return {name: value for name, value in model.items() if name != "signature" or value}
+    kept = {name: model[name] for name in _MODEL_KEPT if name in model}
+    return {**kept, "flavors": {name: _without_config(flavor) for name, flavor in dict(model["flavors"]).items()}}
+
+
+def _without_config(flavor: Any) -> Any:
+    return {k: v for k, v in flavor.items() if k != "config"} if isinstance(flavor, dict) else flavor
 
 
 _BASE = "/2.0/mlflow/runs"
