@@ -78,7 +78,13 @@ class RegistryConformance(
     LineageContract,
     AccessContract,
     ProcessContract,
-    TablesContract, RunsContract, TrackingContract, ModelsContract, OperationsContract, LineageContract, ProcessContract
+    TablesContract,
+    RunsContract,
+    TrackingContract,
+    ModelsContract,
+    OperationsContract,
+    LineageContract,
+    ProcessContract,
 ):
     """The whole contract. A subclass gives a `ws` fixture: a `Workspace` with a new registry for every test."""
 
