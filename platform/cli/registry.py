@@ -23,6 +23,8 @@ def models(
     from .. import registry
 
     ws = open_workspace(workspace)
+    if name:
+        registry.model_version(ws, name)  # an unknown name is an error, not an empty list
     found = registry.model_versions(ws, name) if name else _newest_of_all(ws)
     show(found, ("name", "version", "aliases", "metrics", "created_at"), as_json=json, title="models")
 
