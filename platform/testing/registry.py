@@ -78,13 +78,7 @@ class RegistryConformance(
     LineageContract,
     AccessContract,
     ProcessContract,
-    TablesContract,
-    RunsContract,
     TrackingContract,
-    ModelsContract,
-    OperationsContract,
-    LineageContract,
-    ProcessContract,
 ):
     """The whole contract. A subclass gives a `ws` fixture: a `Workspace` with a new registry for every test."""
 
