@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from ..core import ConfigError, StorageError, Workspace
 from .engine import forget_ready, raw_engine, shown, translated
 
-HEAD = "0001"  # the newest revision in `migrations/versions`; a test compares them
+HEAD = "0003"  # the newest revision in `migrations/versions`; a test compares them
 VERSION_TABLE = "raylake_version"
 _FOLDER = Path(__file__).parent / "migrations"
 _ADVISORY_LOCK = 0x7261796C616B65  # "raylake"
@@ -54,7 +54,7 @@ def migrate_schema(ws: Workspace, revision: str = "head") -> str:
         >>> import tempfile
         >>> ws = Workspace.open(tempfile.mkdtemp())
         >>> migrate_schema(ws)
-        '0001'
+        '0003'
         >>> migrate_schema(ws, "base")
         ''
     """
@@ -92,16 +92,34 @@ def _locked(engine: Engine) -> Iterator[Connection]:
     """One transaction that no other thread or process migrates beside."""
     with _ONE_THREAD:
         if engine.dialect.name == "sqlite":
-            with _file_lock(Path(f"{engine.url.database}.lock")):
-                with engine.connect() as connection:
-                    # Outside a transaction, and once: the file remembers it.
-                    connection.connection.driver_connection.execute("PRAGMA journal_mode=WAL")  # type: ignore[union-attr]
-                with engine.execution_options(raylake_write=True).begin() as connection:
-                    yield connection
+            with _file_lock(Path(f"{engine.url.database}.lock")), _rebuilding(engine) as connection:
+                yield connection
         else:
             with engine.begin() as connection:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
                 yield connection
+
+
+@contextmanager
+def _rebuilding(engine: Engine) -> Iterator[Connection]:
+    """A transaction on SQLite in which tables may be rebuilt: references are checked at its end only.
+
+    With foreign keys on, dropping the old copy of a table would delete what refers to it
+    (https://sqlite.org/lang_altertable.html#otheralter).
+    """
+    with engine.execution_options(raylake_write=True).connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.execute("PRAGMA journal_mode=WAL")  # outside a transaction, and once: the file remembers it
+        driver.execute("PRAGMA foreign_keys=OFF")
+        try:
+            with connection.begin():
+                yield connection
+                broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+                if broken is not None:
+                    raise StorageError(f"the registry's table {broken[0]} refers to a row of {broken[2]} that is gone")
+        finally:
+            driver.execute("PRAGMA foreign_keys=ON")
 
 
 @contextmanager
