@@ -21,12 +21,39 @@ Example:
     True
 """
 
-from .artifacts import fetch_file, get_bytes, locate, put_bytes, put_file
+from .artifact_paths import check_path
+from .artifact_tree import (
+    ArtifactEntry,
+    add_artifact,
+    find_artifact,
+    list_artifacts,
+    remove_artifact,
+    snapshot_artifacts,
+)
+from .artifacts import Incoming, fetch_file, get_bytes, locate, put_bytes, put_file, read_artifact
 from .catalog import record_table, table_version, table_versions, tables
 from .folders import fetch_folder, put_folder
 from .journal import alerts, events, record_alert, record_event
 from .lineage import add_lineage, downstream, upstream
+from .logged_model_search import search_logged_models
+from .logged_models import (
+    LoggedMetric,
+    LoggedModel,
+    create_logged_model,
+    delete_logged_model,
+    finish_logged_model,
+    log_model_metrics,
+    log_model_params,
+    logged_model,
+    purge_logged_models,
+    tag_logged_model,
+    untag_logged_model,
+)
 from .migrate import migrate_schema, schema_version
+from .model_admin import create_model, describe_model, drop_alias, model, move_stage, tag_model, untag_model
+from .model_removal import delete_model, delete_version, rename_model
+from .model_search import latest_versions, search_models, search_versions
+from .model_sources import register_source, run_folder
 from .modelling import (
     UNSET,
     Unset,
@@ -38,6 +65,7 @@ from .modelling import (
     register_artifact,
     set_alias,
 )
+from .multipart import drop_parts, join_parts, part_name, start_upload
 from .operations import (
     deployment,
     deployments,
@@ -50,40 +78,67 @@ from .records import Alert, Deployment, DriftReport, Edge, Event, Model, ModelVe
 from .tracking import finish_run, log_metrics, metric_history, run, runs, start_run, trials
 
 __all__ = [
-    "UNSET",
     "Alert",
+    "ArtifactEntry",
     "Deployment",
     "DriftReport",
     "Edge",
     "Event",
+    "Incoming",
+    "LoggedMetric",
+    "LoggedModel",
     "Model",
     "ModelVersion",
     "Run",
     "TableVersion",
+    "UNSET",
     "Unset",
+    "add_artifact",
     "add_lineage",
     "alerts",
     "alias_history",
+    "check_path",
+    "create_logged_model",
+    "create_model",
+    "delete_logged_model",
+    "delete_model",
+    "delete_version",
     "deployment",
     "deployments",
+    "describe_model",
     "downstream",
     "drift_reports",
+    "drop_alias",
+    "drop_parts",
     "end_deployment",
     "events",
     "fetch_file",
     "fetch_folder",
+    "find_artifact",
+    "finish_logged_model",
     "finish_run",
     "get_bytes",
+    "join_parts",
+    "latest_versions",
+    "list_artifacts",
     "locate",
     "log_metrics",
+    "log_model_metrics",
+    "log_model_params",
+    "logged_model",
     "metric_history",
     "migrate_schema",
+    "model",
     "model_version",
     "model_versions",
     "models",
+    "move_stage",
+    "part_name",
+    "purge_logged_models",
     "put_bytes",
     "put_file",
     "put_folder",
+    "read_artifact",
     "record_alert",
     "record_deployment",
     "record_drift_report",
@@ -91,14 +146,27 @@ __all__ = [
     "record_table",
     "register",
     "register_artifact",
+    "register_source",
+    "remove_artifact",
+    "rename_model",
     "run",
+    "run_folder",
     "runs",
     "schema_version",
+    "search_logged_models",
+    "search_models",
+    "search_versions",
     "set_alias",
+    "snapshot_artifacts",
     "start_run",
+    "start_upload",
     "table_version",
     "table_versions",
     "tables",
+    "tag_logged_model",
+    "tag_model",
     "trials",
+    "untag_logged_model",
+    "untag_model",
     "upstream",
 ]

@@ -86,7 +86,7 @@ def put_file(ws: Workspace, path: str | Path) -> str:
     file = Path(path)
     if not file.is_file():
         raise NotFound(f"file {str(file)!r} does not exist: name a regular file")
-    with _failures(str(file)), file.open("rb") as source:
+    with failures(str(file)), file.open("rb") as source:
         digest = hashlib.file_digest(source, "sha256").hexdigest()
         size = source.tell()
         source.seek(0)
@@ -123,7 +123,7 @@ def fetch_file(ws: Workspace, digest: str, dest: str | Path) -> Path:
     """
     target = Path(dest)
     partial = target.with_name(f".{target.name}.{uuid4().hex}")
-    with _failures(str(target)):
+    with failures(str(target)):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             with partial.open("wb") as sink:
@@ -157,7 +157,7 @@ class Incoming:
         self._ws = ws
         self._hash = hashlib.sha256()
         url = partial_url(ws, uuid4().hex)
-        with _failures(url):
+        with failures(url):
             self._files, self._partial = urls.filesystem(url)
             _make_parent(ws, self._files, self._partial)
             self._sink = self._files.open_output_stream(self._partial)
@@ -168,7 +168,7 @@ class Incoming:
         Raises:
             StorageError: The storage is full, read-only or unreachable.
         """
-        with _failures(self._partial):
+        with failures(self._partial):
             self._sink.write(chunk)
         self._hash.update(chunk)
         self.size += len(chunk)
@@ -181,19 +181,34 @@ class Incoming:
         """
         digest = self._hash.hexdigest()
         try:
-            with _failures(self._partial):
+            with failures(self._partial):
                 self._sink.close()
                 _settle(self._ws, self._files, self._partial, digest, self.size)
         except BaseException:
-            _discard(self._files, self._partial)
+            discard(self._files, self._partial)
             raise
         return digest
 
+    def keep(self, name: str) -> str:
+        """Leave what arrived among the unfinished files as `name`, for `partial_url`, and return its digest.
+
+        Raises:
+            StorageError: The storage is full, read-only or unreachable; nothing half-written stays.
+        """
+        try:
+            with failures(self._partial):
+                self._sink.close()
+                self._files.move(self._partial, urls.filesystem(partial_url(self._ws, name))[1])
+        except BaseException:
+            discard(self._files, self._partial)
+            raise
+        return self._hash.hexdigest()
+
     def discard(self) -> None:
         """Forget what arrived."""
-        with _failures(self._partial):
+        with failures(self._partial):
             self._sink.close()
-        _discard(self._files, self._partial)
+        discard(self._files, self._partial)
 
 
 def partial_url(ws: Workspace, name: str) -> str:
@@ -222,7 +237,7 @@ def sweep_lock(ws: Workspace, *, exclusive: bool = False) -> Iterator[None]:
 
 def _store(ws: Workspace, digest: str, size: int, source: BinaryIO) -> None:
     url = locate(ws, digest)
-    with _failures(url):
+    with failures(url):
         files, path = urls.filesystem(url)
         with sweep_lock(ws):
             if _renewed(ws, files, path, size):
@@ -233,7 +248,7 @@ def _store(ws: Workspace, digest: str, size: int, source: BinaryIO) -> None:
             _write(files, partial, source, digest)
             _settle(ws, files, partial, digest, size)
         except BaseException:
-            _discard(files, partial)
+            discard(files, partial)
             raise
 
 
@@ -245,7 +260,7 @@ def _settle(ws: Workspace, files: FileSystem, partial: str, digest: str, size: i
     _make_parent(ws, files, path)
     with sweep_lock(ws):
         if _renewed(ws, files, path, size):
-            _discard(files, partial)
+            discard(files, partial)
         else:
             files.move(partial, path)
 
@@ -275,7 +290,7 @@ def _make_parent(ws: Workspace, files: FileSystem, path: str) -> None:
 def _write(files: FileSystem, path: str, source: BinaryIO, digest: str) -> None:
     found = hashlib.sha256()
     with files.open_output_stream(path) as sink:
-        for chunk in _chunks(source):
+        for chunk in chunks(source):
             found.update(chunk)
             sink.write(chunk)
     if found.hexdigest() != digest:
@@ -299,14 +314,14 @@ def read_artifact(ws: Workspace, digest: str) -> Iterator[bytes]:
     """
     url = locate(ws, digest)
     found, held = hashlib.sha256(), b""
-    with _failures(url):
+    with failures(url):
         files, path = urls.filesystem(url)
         try:
             source: Any = files.open_input_stream(path)
         except FileNotFoundError as error:
             raise ArtifactCorrupt(f"artifact {digest} is missing at {url}: restore it, or make it again") from error
         with source:
-            for chunk in _chunks(source):
+            for chunk in chunks(source):
                 found.update(chunk)
                 if held:
                     yield held
@@ -324,7 +339,8 @@ def _fetch(ws: Workspace, digest: str, sink: BinaryIO) -> None:
         sink.write(chunk)
 
 
-def _chunks(source: Any) -> Iterator[bytes]:
+def chunks(source: Any) -> Iterator[bytes]:
+    """What a stream holds, in pieces."""
     while chunk := source.read(CHUNK):
         yield chunk
 
@@ -338,7 +354,8 @@ def _sync(path: str) -> None:
         os.close(descriptor)
 
 
-def _discard(files: FileSystem, path: str) -> None:
+def discard(files: FileSystem, path: str) -> None:
+    """Remove a file if that is possible."""
     # The write has failed already; that its rest cannot be removed either must not hide why.
     try:
         files.delete_file(path)
@@ -347,7 +364,8 @@ def _discard(files: FileSystem, path: str) -> None:
 
 
 @contextmanager
-def _failures(url: str) -> Iterator[None]:
+def failures(url: str) -> Iterator[None]:
+    """The boundary at which errors of file systems become raylake's."""
     try:
         yield
     except StorageError:
