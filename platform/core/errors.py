@@ -7,6 +7,7 @@ The tree::
     ├── InvalidName              a name or reference that breaks the naming rule
     ├── NotFound                 an unknown table, version, model, alias, run, view, ...
     ├── Conflict                 somebody else changed or holds the same thing
+    │   ├── Deleted              a deleted run or experiment that would have to be restored first
     │   └── WorkspaceBusy        another process holds the workspace's lock
     ├── StorageError             a disk or object store that is full, read-only or unreachable
     ├── DataError                data that cannot be accepted as it is
@@ -44,6 +45,10 @@ class NotFound(RaylakeError, LookupError):
 
 class Conflict(RaylakeError):
     """Somebody else changed, created or holds the same thing."""
+
+
+class Deleted(Conflict):
+    """A deleted run or experiment that would have to be restored before it may be changed."""
 
 
 class WorkspaceBusy(Conflict):

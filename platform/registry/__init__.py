@@ -32,6 +32,7 @@ from .artifact_tree import (
 )
 from .artifacts import Incoming, fetch_file, get_bytes, locate, put_bytes, put_file, read_artifact
 from .catalog import record_table, table_version, table_versions, tables
+from .filters import Order
 from .folders import fetch_folder, put_folder
 from .journal import alerts, events, record_alert, record_event
 from .lineage import add_lineage, downstream, upstream
@@ -52,7 +53,8 @@ from .logged_models import (
 from .migrate import migrate_schema, schema_version
 from .model_admin import create_model, describe_model, drop_alias, model, move_stage, tag_model, untag_model
 from .model_removal import delete_model, delete_version, rename_model
-from .model_search import latest_versions, search_models, search_versions
+from .model_names import model_reference
+from .model_search import latest_versions, latest_versions_of, search_models, search_versions
 from .model_sources import register_source, run_folder
 from .modelling import (
     UNSET,
@@ -75,20 +77,54 @@ from .operations import (
     record_drift_report,
 )
 from .records import Alert, Deployment, DriftReport, Edge, Event, Model, ModelVersion, Run, TableVersion
-from .tracking import finish_run, log_metrics, metric_history, run, runs, start_run, trials
+from .tracking import (
+    Dataset,
+    Experiment,
+    Measurement,
+    MetricWriter,
+    Page,
+    create_experiment,
+    delete_experiment,
+    delete_experiment_tag,
+    delete_run,
+    delete_tag,
+    experiment,
+    finish_run,
+    log_metrics,
+    log_params,
+    measurements,
+    metric_history,
+    rename_experiment,
+    restore_experiment,
+    restore_run,
+    run,
+    runs,
+    search_experiments,
+    search_runs,
+    set_experiment_tags,
+    set_tags,
+    start_run,
+    trials,
+)
 
 __all__ = [
     "Alert",
     "ArtifactEntry",
+    "Dataset",
     "Deployment",
     "DriftReport",
     "Edge",
     "Event",
+    "Experiment",
     "Incoming",
     "LoggedMetric",
     "LoggedModel",
+    "Measurement",
+    "MetricWriter",
     "Model",
     "ModelVersion",
+    "Order",
+    "Page",
     "Run",
     "TableVersion",
     "UNSET",
@@ -98,10 +134,15 @@ __all__ = [
     "alerts",
     "alias_history",
     "check_path",
+    "create_experiment",
     "create_logged_model",
     "create_model",
+    "delete_experiment",
+    "delete_experiment_tag",
     "delete_logged_model",
     "delete_model",
+    "delete_run",
+    "delete_tag",
     "delete_version",
     "deployment",
     "deployments",
@@ -112,6 +153,7 @@ __all__ = [
     "drop_parts",
     "end_deployment",
     "events",
+    "experiment",
     "fetch_file",
     "fetch_folder",
     "find_artifact",
@@ -120,15 +162,19 @@ __all__ = [
     "get_bytes",
     "join_parts",
     "latest_versions",
+    "latest_versions_of",
     "list_artifacts",
     "locate",
     "log_metrics",
     "log_model_metrics",
     "log_model_params",
+    "log_params",
     "logged_model",
+    "measurements",
     "metric_history",
     "migrate_schema",
     "model",
+    "model_reference",
     "model_version",
     "model_versions",
     "models",
@@ -148,15 +194,22 @@ __all__ = [
     "register_artifact",
     "register_source",
     "remove_artifact",
+    "rename_experiment",
     "rename_model",
+    "restore_experiment",
+    "restore_run",
     "run",
     "run_folder",
     "runs",
     "schema_version",
+    "search_experiments",
     "search_logged_models",
     "search_models",
+    "search_runs",
     "search_versions",
     "set_alias",
+    "set_experiment_tags",
+    "set_tags",
     "snapshot_artifacts",
     "start_run",
     "start_upload",

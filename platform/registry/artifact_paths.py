@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-from ..core import InvalidName
+from ..core import DataError, InvalidName
 from .columns import clean
 
 LONGEST = 1024  # characters of a path
 LONGEST_NAME = 255
 _DECODINGS = 10
+SCHEME = "mlflow-artifacts:/"
+_TREE = re.compile(r"mlflow-artifacts:(?:///|/)(?!/)(.*)", re.DOTALL)
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\#?]")
 _DRIVE_OR_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
@@ -41,6 +43,23 @@ def check_path(path: str, what: str = "artifact path") -> str:
             "without '..', '\\', '#', '?' and control characters"
         )
     return path
+
+
+def tree_path(uri: str) -> str:
+    """The path of an ``mlflow-artifacts:/path`` URI.
+
+    Raises:
+        DataError: It is another URI, or names a host.
+        InvalidName: The path is not valid.
+
+    Example:
+        >>> tree_path("mlflow-artifacts:/0/abc/artifacts")
+        '0/abc/artifacts'
+    """
+    found = _TREE.fullmatch(uri)
+    if found is None:
+        raise DataError(f"{uri!r:.300} is not in this server's store: use {SCHEME}path")
+    return check_path(found[1].rstrip("/"), "artifact URI")
 
 
 def split(path: str) -> tuple[str, str]:

@@ -43,6 +43,13 @@ def writing(ws: Workspace) -> Iterator[Session]:
 
 
 @contextmanager
+def transaction(url: str) -> Iterator[Connection]:
+    """As `writing`, but a bare connection to the registry at `url`, for what passes the ORM by."""
+    with translated(url), _ready(url, os.getpid()).execution_options(**{_WRITE: True}).begin() as connection:
+        yield connection
+
+
+@contextmanager
 def translated(url: str) -> Iterator[None]:
     """The boundary at which SQLAlchemy's errors become raylake's. Passwords never enter a message."""
     try:

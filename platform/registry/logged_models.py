@@ -15,15 +15,16 @@ from uuid import uuid4
 from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
-from ..core import Conflict, DataError, InvalidName, Node, NotFound, Workspace
+from ..core import Conflict, DataError, Deleted, InvalidName, Node, NotFound, Workspace
+from .artifact_paths import SCHEME, tree_path
 from .engine import now, reading, writing
 from .lineage import connect
 from .model_admin import check_tags
 from .rows import upsert
 from .schema import LoggedModelMetricRow, LoggedModelParamRow, LoggedModelRow, LoggedModelTagRow
+from .tracking import experiment
 
 STATUSES = ("pending", "ready", "failed")
-_EXPERIMENT = re.compile(r"[A-Za-z0-9][\w-]{0,63}")
 _NAME = re.compile(r"[^/:.%\"'\x00-\x1f]{1,256}")
 _BATCH = 500
 
@@ -51,6 +52,7 @@ class LoggedModel:
         name: Free name; need not be unique.
         model_type: Free text, such as ``agent``; may be empty.
         run_id: The run that logged it, or ``""``.
+        artifact_uri: Where its files are, below the experiment's location.
         status: ``pending`` until its files are there, then ``ready`` or ``failed``.
         tags: Free labels.
         params: What it was made with.
@@ -62,7 +64,8 @@ class LoggedModel:
     Example:
         >>> import datetime
         >>> at = datetime.datetime.now(datetime.UTC)
-        >>> LoggedModel("m-1", "0", "iris", "", "", "ready", {}, {}, (), at, at).folder
+        >>> where = "mlflow-artifacts:/0/models/m-1/artifacts"
+        >>> LoggedModel("m-1", "0", "iris", "", "", where, "ready", {}, {}, (), at, at).folder
         '0/models/m-1/artifacts'
     """
 
@@ -71,6 +74,7 @@ class LoggedModel:
     name: str
     model_type: str
     run_id: str
+    artifact_uri: str
     status: str
     tags: Mapping[str, str]
     params: Mapping[str, str]
@@ -81,8 +85,12 @@ class LoggedModel:
 
     @property
     def folder(self) -> str:
-        """Where its files lie in the artifact tree."""
-        return f"{self.experiment_id}/models/{self.id}/artifacts"
+        """Where its files lie in the artifact tree.
+
+        Raises:
+            DataError: The experiment keeps its artifacts elsewhere.
+        """
+        return tree_path(self.artifact_uri)
 
     @property
     def node(self) -> Node:
@@ -113,6 +121,8 @@ def create_logged_model(
 
     Raises:
         InvalidName: The name or the experiment is not valid.
+        NotFound: The experiment is unknown.
+        Deleted: The experiment is deleted.
 
     Example:
         >>> import tempfile
@@ -121,8 +131,11 @@ def create_logged_model(
         >>> finish_logged_model(ws, made.id, "ready").status
         'ready'
     """
-    if not _EXPERIMENT.fullmatch(experiment_id):
+    if not experiment_id.isdecimal() or not experiment_id.isascii():
         raise InvalidName(f"experiment {experiment_id!r:.100} is not valid: use the id that create returned")
+    found = experiment(ws, int(experiment_id))
+    if found.lifecycle != "active":
+        raise Deleted(f"experiment {experiment_id} ({found.name!r}) is deleted: restore it first")
     if name and not _NAME.fullmatch(name):
         raise InvalidName(f"name {name!r:.300} of a logged model is not valid: use 1 to 256 characters, none of /:.%\"'")
     at, model_id = now(), f"m-{uuid4().hex}"
@@ -132,6 +145,7 @@ def create_logged_model(
         name=name or f"model-{model_id[2:10]}",
         model_type=model_type,
         run_id=run_id,
+        artifact_uri=f"{found.artifact_location.rstrip('/')}/models/{model_id}/artifacts",
         status="pending",
         created_at=at,
         updated_at=at,
@@ -314,7 +328,8 @@ def purge_logged_models(ws: Workspace, *, before: datetime) -> int:
         )
         found = _records(session, session.exec(gone).all())
     for model in found:
-        remove_artifact(ws, f"{model.experiment_id}/models/{model.id}")
+        if model.artifact_uri.startswith(SCHEME):  # elsewhere we remove nothing
+            remove_artifact(ws, model.folder.removesuffix("/artifacts"))
     with writing(ws) as session:
         for model in found:
             session.execute(delete(LoggedModelRow).where(col(LoggedModelRow.id) == model.id))
@@ -373,6 +388,7 @@ def _records(session: Session, rows: Iterable[LoggedModelRow]) -> list[LoggedMod
             name=row.name,
             model_type=row.model_type,
             run_id=row.run_id,
+            artifact_uri=row.artifact_uri,
             status=row.status,
             tags=tags.get(row.id, {}),
             params=params.get(row.id, {}),

@@ -83,6 +83,19 @@ def check_alias(alias: str) -> str:
     return alias
 
 
+def model_reference(name: str, version: int | None = None, alias: str | None = None) -> str:
+    """The text ``name@version`` or ``name@alias``, for a name that MLflow's rule allows.
+
+    Raises:
+        InvalidName: The name or alias is not valid.
+
+    Example:
+        >>> model_reference("Iris Classifier", 3)
+        'Iris Classifier@3'
+    """
+    return str(Wanted(check_model_name(name), version, alias))
+
+
 def parse_reference(ref: Ref | str) -> Wanted:
     """Parse ``name``, ``name@version`` or ``name@alias``.
 

@@ -140,7 +140,7 @@ def model_records(session: Session, rows: Sequence[ModelRow]) -> list[Model]:
         select(ModelVersionRow.model, func.max(ModelVersionRow.version)).where(live).group_by(ModelVersionRow.model)
     )
     latest: dict[str, int] = {}
-    for batch in _batches(names):
+    for batch in batches(names):
         latest.update(session.exec(newest.where(col(ModelVersionRow.model).in_(batch))).all())
     return [
         Model(
@@ -157,11 +157,12 @@ def model_records(session: Session, rows: Sequence[ModelRow]) -> list[Model]:
 
 
 def _of(session: Session, table: Any, names: Iterable[str], query: Any = None) -> Iterable[Any]:
-    for batch in _batches(names):
+    for batch in batches(names):
         yield from session.exec((select(table) if query is None else query).where(col(table.model).in_(batch)))
 
 
-def _batches(names: Iterable[str]) -> Iterable[list[str]]:
+def batches(names: Iterable[str]) -> Iterable[list[str]]:
+    """Names in parts that fit into one query."""
     ordered = sorted(names)
     return (ordered[start : start + _BATCH] for start in range(0, len(ordered), _BATCH))
 

@@ -7,13 +7,15 @@ import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, or_
+from sqlalchemy import ColumnElement, and_, exists, func, or_
 from sqlmodel import Session, col, select
 
 from ..core import DataError, Workspace
 from .engine import reading
 from .filters import Condition, compared, parse_filter, parse_order
-from .model_rows import model_records, version_records
+from .model_admin import STAGES, check_stage
+from .model_names import check_model_name
+from .model_rows import batches, live_model, model_records, version_records
 from .records import Model, ModelVersion
 from .rows import LARGEST
 from .schema import ModelRow, ModelTagRow, ModelVersionRow, ModelVersionTagRow
@@ -133,23 +135,33 @@ def latest_versions(ws: Workspace, name: str, stages: Iterable[str] = ()) -> lis
         >>> [str(version) for version in latest_versions(ws, "flight-delay")]
         ['flight-delay@2']
     """
-    from .model_admin import STAGES, check_stage
-    from .model_names import check_model_name
-    from .model_rows import live_model
-
-    wanted = [check_stage(stage) for stage in stages] or list(STAGES)
+    wanted = {check_stage(stage) for stage in stages} or set(STAGES)
     with reading(ws) as session:
         live_model(session, check_model_name(name))
-        query = select(ModelVersionRow).where(
-            ModelVersionRow.model == name, col(ModelVersionRow.deleted_at).is_(None)
-        )
-        newest = [
-            session.exec(
-                query.where(ModelVersionRow.stage == stage).order_by(col(ModelVersionRow.version).desc()).limit(1)
-            ).first()
-            for stage in dict.fromkeys(wanted)
-        ]
-        return version_records(session, sorted((row for row in newest if row), key=lambda row: row.version))
+    found = latest_versions_of(ws, [name]).get(name, [])
+    return [version for version in found if version.stage in wanted]
+
+
+def latest_versions_of(ws: Workspace, names: Iterable[str]) -> dict[str, list[ModelVersion]]:
+    """The newest version in each stage of several models, each oldest first, in a few queries.
+
+    Example:
+        >>> import tempfile
+        >>> latest_versions_of(Workspace.open(tempfile.mkdtemp()), ["unknown"])
+        {}
+    """
+    live = col(ModelVersionRow.deleted_at).is_(None)
+    newest = select(ModelVersionRow.model, func.max(ModelVersionRow.version)).where(live)
+    grouped = newest.group_by(col(ModelVersionRow.model), col(ModelVersionRow.stage))
+    found: dict[str, list[ModelVersion]] = {}
+    with reading(ws) as session:
+        for batch in batches(names):
+            keys = grouped.where(col(ModelVersionRow.model).in_(batch)).subquery()
+            same = and_(keys.c[0] == ModelVersionRow.model, keys.c[1] == ModelVersionRow.version)
+            query = select(ModelVersionRow).join(keys, same).order_by(col(ModelVersionRow.version))
+            for version in version_records(session, session.exec(query).all()):
+                found.setdefault(version.name, []).append(version)
+    return found
 
 
 def parse_page(page: str) -> int:

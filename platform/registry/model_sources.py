@@ -10,23 +10,26 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sqlmodel import col
+
 from ..core import DataError, Node, NotFound, Workspace
-from .artifact_paths import check_path
+from .artifact_paths import SCHEME, check_path, tree_path
 from .artifact_tree import STORED, snapshot_artifacts
-from .engine import now, writing
+from .engine import now, reading, writing
 from .logged_models import LoggedModel, logged_model
 from .model_admin import check_tags, write_version_tags
 from .model_names import check_model_name
 from .model_rows import append_version, live_model, version_record
 from .modelling import announce_version, model_version
-from .records import ModelVersion, Run
-from .schema import ModelVersionRow
+from .records import ModelVersion
+from .schema import ModelVersionRow, RunRow
 from .tracking import run as find_run
+from .tracking.views import select_runs, views
 
 _LOGGED = re.compile(r"models:/(m-[0-9a-f]{32})(?:/(.*))?")
 _VERSION = re.compile(r"models:/([^/@]+)(?:/(\d+)|@([\w-]+))")
 _RUN = re.compile(r"runs:/([0-9a-zA-Z_-]+)(?:/(.*))?")
-_TREE = re.compile(r"mlflow-artifacts:/(?!/)(.*)|mlflow-artifacts:///(?!/)(.*)")
+_IN_MODEL = re.compile(r"(?:.*/)?models/(m-[0-9a-f]{32})/artifacts(?:/.*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +112,8 @@ def _origin(ws: Workspace, source: str, run_id: str, model_id: str) -> _Origin:
         return _of_version(ws, source, f"{found[1]}@{found[2] or found[3]}", run_id, model_id)
     if found := _RUN.fullmatch(source):
         return _of_run(ws, source, found[1], found[2] or "", run_id)
-    if found := _TREE.fullmatch(source):
-        return _of_path(ws, source, check_path(found[1] or found[2] or "", "source"), run_id, model_id)
+    if source.startswith(SCHEME):
+        return _of_path(ws, source, tree_path(source), run_id, model_id)
     raise DataError(
         f"Invalid model version source: {source!r:.300}. Use mlflow-artifacts:/path, runs:/run/path, models:/m-id or "
         "models:/name/version: raylake copies nothing from elsewhere. Log the model to this server first"
@@ -138,18 +141,17 @@ def _of_version(ws: Workspace, source: str, ref: str, run_id: str, model_id: str
 def _of_run(ws: Workspace, source: str, found: str, inner: str, run_id: str) -> _Origin:
     if run_id and run_id != found:
         raise _not_of(source, f"run {run_id}")
-    root = run_folder(ws, find_run(ws, found))
+    root = run_folder(ws, found)
     path = f"{root}/{check_path(inner, 'source')}" if inner else root
     return _Origin(snapshot_artifacts(ws, path), source, found)
 
 
 def _of_path(ws: Workspace, source: str, path: str, run_id: str, model_id: str) -> _Origin:
-    path = path.rstrip("/")
     model = _logged_at(ws, path)
     if model_id and (model is None or model.id != model_id):
         raise _not_of(source, f"logged model {model_id}")
     if run_id and (model is None or model.run_id != run_id) and not path.startswith(f"{STORED}/"):
-        root = run_folder(ws, find_run(ws, run_id))
+        root = run_folder(ws, run_id)
         if path != root and not path.startswith(f"{root}/"):
             raise _not_of(source, f"run {run_id}")
     made_by = run_id or (model.run_id if model else "")
@@ -157,22 +159,36 @@ def _of_path(ws: Workspace, source: str, path: str, run_id: str, model_id: str) 
     return _Origin(snapshot_artifacts(ws, path), source, made_by or None, model.id if model else None, node)
 
 
-def run_folder(ws: Workspace, run: Run) -> str:
-    """Where the files of a run lie in the artifact tree."""
-    return f"0/{run.id}/artifacts"
+def run_folder(ws: Workspace, run_id: str) -> str:
+    """Where the files of a run lie in the artifact tree.
+
+    Raises:
+        NotFound: The run is unknown.
+        DataError: Its experiment keeps its artifacts elsewhere.
+
+    Example:
+        >>> import tempfile
+        >>> from raylake.registry import start_run
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> fit = start_run(ws, "fit", "first")
+        >>> run_folder(ws, fit.id) == f"0/{fit.id}/artifacts"
+        True
+    """
+    find_run(ws, run_id)
+    with reading(ws) as session:
+        (view,) = views(session, select_runs().where(col(RunRow.id) == run_id))
+    return tree_path(view.artifact_uri)
 
 
 def _logged_at(ws: Workspace, path: str) -> LoggedModel | None:
-    parts = path.split("/")
-    if len(parts) < 4 or parts[1] != "models" or parts[3] != "artifacts":
-        return None
+    found = _IN_MODEL.fullmatch(path)
     try:
-        return logged_model(ws, parts[2])
+        model = logged_model(ws, found[1]) if found else None
     except NotFound:
         return None
+    inside = model is not None and (path == model.folder or path.startswith(f"{model.folder}/"))
+    return model if inside else None
 
 
 def _not_of(source: str, owner: str) -> DataError:
     return DataError(f"Invalid model version source: {source!r:.300} does not lie in the artifacts of {owner}")
-
-

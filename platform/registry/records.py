@@ -65,7 +65,7 @@ class Run:
         name: Free name of the run.
         status: ``running``, ``finished``, ``failed`` or ``stopped``.
         params: What it was started with.
-        metrics: The last value logged of every metric, with those given when it finished.
+        metrics: The value of every metric at its highest step, the newest of several.
         tags: Free labels.
         inputs: Lineage nodes it read.
         parent: Id of the run it belongs to (a trial's study), or ``None``.
@@ -74,6 +74,8 @@ class Run:
         created_at: Start.
         ended_at: End, or ``None`` while it runs.
         outputs: Lineage nodes it wrote.
+        experiment_id: The experiment it belongs to; 0 is ``Default``.
+        lifecycle: ``active`` or ``deleted``.
     """
 
     id: str
@@ -90,6 +92,8 @@ class Run:
     created_at: datetime
     ended_at: datetime | None
     outputs: tuple[Node, ...] = ()
+    experiment_id: int = 0
+    lifecycle: str = "active"
 
     @property
     def node(self) -> Node:

@@ -10,12 +10,26 @@ from .models import AliasMoveRow, AliasRow, ModelRow, ModelTagRow, ModelVersionR
 from .operations import DeploymentRow, DriftReportRow
 from .tracking import MetricRow, RunRow
 from .webhooks import WebhookDeliveryRow, WebhookRow
+from .tracking import (
+    DatasetInputRow,
+    DatasetRow,
+    ExperimentRow,
+    ExperimentTagRow,
+    LatestMetricRow,
+    MetricRow,
+    ParamRow,
+    RunModelRow,
+    RunRow,
+    TagRow,
+)
 
 __all__ = [
     "AlertRow",
     "AliasMoveRow",
     "AliasRow",
     "ArtifactEntryRow",
+    "DatasetInputRow",
+    "DatasetRow",
     "DeploymentRow",
     "DriftReportRow",
     "EdgeRow",
@@ -24,6 +38,9 @@ __all__ = [
     "LoggedModelParamRow",
     "LoggedModelRow",
     "LoggedModelTagRow",
+    "ExperimentRow",
+    "ExperimentTagRow",
+    "LatestMetricRow",
     "MAPPERS",
     "MetricRow",
     "ModelRow",
@@ -31,9 +48,12 @@ __all__ = [
     "ModelVersionRow",
     "ModelVersionTagRow",
     "NodeRow",
+    "ParamRow",
     "Row",
+    "RunModelRow",
     "RunRow",
     "TableVersionRow",
     "WebhookDeliveryRow",
     "WebhookRow",
+    "TagRow",
 ]

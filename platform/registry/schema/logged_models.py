@@ -26,6 +26,7 @@ class LoggedModelRow(Row, table=True):
     name: str = Field(sa_type=CleanText)
     model_type: str = Field(sa_type=CleanText)
     run_id: str = Field(index=True, sa_type=CleanText)
+    artifact_uri: str = Field(sa_type=CleanText)
     status: str = Field(sa_type=CleanText)
     created_at: datetime
     updated_at: datetime

@@ -5,9 +5,10 @@ The routes are plain Starlette: no pydantic work per request. The same values de
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from inspect import iscoroutinefunction
+from typing import Any, cast
 
 import orjson
 from starlette.concurrency import run_in_threadpool
@@ -18,25 +19,14 @@ from starlette.routing import Route
 from ....core import RaylakeError, Workspace
 from ...context import current_workspace
 from .errors import failure, invalid_parameter
+from .fields import Field, checked
 
 Message = Mapping[str, Any]
-Handler = Callable[[Workspace, Message], Message]
+Handler = Callable[[Workspace, Message], Message] | Callable[[Workspace, Message], Awaitable[Message]]
 PREFIXES = ("/api", "/ajax-api")
+_JSON = "application/json"
 
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One field of a request.
-
-    Attributes:
-        name: Its name in JSON or in the query.
-        kind: ``string``, ``integer``, ``number``, ``boolean``, ``array`` or ``object``.
-        required: Whether a request without it is refused.
-    """
-
-    name: str
-    kind: str = "string"
-    required: bool = False
+__all__ = ["Endpoint", "Field", "Handler", "Message", "routes_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +34,11 @@ class Endpoint:
     """One endpoint of the protocol.
 
     Attributes:
-        method: ``GET``, ``POST``, ``PATCH`` or ``DELETE``.
+        method: ``GET``, ``POST``, ``PUT``, ``PATCH`` or ``DELETE``.
         path: Path below ``/api``, such as ``/2.0/mlflow/runs/create``.
-        handle: Answers a request: workspace and message in, message out.
-        fields: What the message may hold.
+        handle: Answers a request: workspace and message in, message out. A plain function runs in a thread; a
+            coroutine function runs on the event loop and must never wait for the disk.
+        fields: What the message may hold. Declared fields arrive with their type (see `Field`), ``null`` as absent.
     """
 
     method: str
@@ -66,40 +57,65 @@ def routes_of(endpoints: Iterable[Endpoint]) -> list[Route]:
 
 
 def _responder(endpoint: Endpoint) -> Callable[[Request], Any]:
+    handle = endpoint.handle
+    waits = iscoroutinefunction(handle)
+
     async def respond(request: Request) -> Response:
         try:
             message = await _message(endpoint, request)
-            answer = await run_in_threadpool(endpoint.handle, current_workspace(request), message)
+            ws = current_workspace(request)
+            if waits:
+                answer = await cast(Awaitable[Message], handle(ws, message))
+            else:
+                answer = cast(Message, await run_in_threadpool(handle, ws, message))
         except RaylakeError as error:
             return failure(error)
-        return Response(orjson.dumps(answer), media_type="application/json")
+        return Response(orjson.dumps(answer), media_type=_JSON)
 
     return respond
 
 
 async def _message(endpoint: Endpoint, request: Request) -> dict[str, Any]:
     if endpoint.method == "GET":
-        names = {field.name: field.kind for field in endpoint.fields}
-        found: dict[str, Any] = {}
-        for key, value in request.query_params.multi_items():
-            if names.get(key) == "array":
-                found.setdefault(key, []).append(value)
-            else:
-                found[key] = value
+        found = _query(endpoint, request)
     else:
+        _check_type(request)
         found = _body(await request.body())
     found.update(request.path_params)
-    for field in endpoint.fields:
-        if field.required and field.name not in found:
-            raise invalid_parameter(f"Missing value for required parameter '{field.name}'.")
+    return checked(endpoint.fields, found)
+
+
+def _query(endpoint: Endpoint, request: Request) -> dict[str, Any]:
+    kinds = {field.name: field.kind for field in endpoint.fields}
+    found: dict[str, Any] = {}
+    for key, value in request.query_params.multi_items():
+        if kinds.get(key) == "array":
+            found.setdefault(key, []).append(value)
+        else:
+            found[key] = value
     return found
+
+
+def _check_type(request: Request) -> None:
+    # Also keeps pages of other sites out: a browser asks before it sends JSON across sites.
+    if request.method not in ("POST", "PUT"):
+        return
+    given = request.headers.get("content-type")
+    if given is None:
+        raise invalid_parameter("Bad Request. Content-Type header is missing.")
+    if given.partition(";")[0].strip() != _JSON:
+        raise invalid_parameter(f"Bad Request. Content-Type must be one of ['{_JSON}'].")
 
 
 def _body(data: bytes) -> dict[str, Any]:
     try:
         found = orjson.loads(data) if data else {}
+        if isinstance(found, str):  # old clients encode twice
+            found = orjson.loads(found)
     except orjson.JSONDecodeError as error:
         raise invalid_parameter(f"The request body is not JSON: {error}") from error
+    if found is None:
+        return {}
     if not isinstance(found, dict):
         raise invalid_parameter(f"The request body is a {type(found).__name__}: send a JSON object")
     return found

@@ -5,11 +5,12 @@ from __future__ import annotations
 import orjson
 from starlette.responses import Response
 
-from ....core import Conflict, DataError, NotFound, RaylakeError, StorageError
+from ....core import Conflict, DataError, Deleted, NotFound, RaylakeError, StorageError
 from ...problem import status_of
 
 _CODES: tuple[tuple[type[RaylakeError], str, int], ...] = (
     (NotFound, "RESOURCE_DOES_NOT_EXIST", 404),
+    (Deleted, "INVALID_PARAMETER_VALUE", 400),
     (Conflict, "RESOURCE_ALREADY_EXISTS", 400),
     (DataError, "INVALID_PARAMETER_VALUE", 400),
     (StorageError, "TEMPORARILY_UNAVAILABLE", 503),

@@ -1,6 +1,6 @@
 """Models of MLflow's kind: labels, stages and sources of versions, logged models, the artifact tree, webhooks.
 
-Down loses what 0001 cannot hold: those records, the deleted versions with their history, and of several versions
+Down loses what 0002 cannot hold: those records, the deleted versions with their history, and of several versions
 that one run gave to one model the run of all but the oldest.
 """
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0003"
-down_revision = "0001"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 
@@ -135,7 +135,7 @@ def _create_logged_models() -> None:
     op.create_table(
         "logged_model",
         _counter("seq"),
-        *(_text(name) for name in ("id", "experiment_id", "name", "model_type", "run_id", "status")),
+        *(_text(name) for name in ("id", "experiment_id", "name", "model_type", "run_id", "artifact_uri", "status")),
         _moment("created_at"),
         _moment("updated_at"),
         _moment("deleted_at", nullable=True),
