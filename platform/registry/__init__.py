@@ -32,6 +32,7 @@ from .artifact_tree import (
 )
 from .artifacts import Incoming, fetch_file, get_bytes, locate, put_bytes, put_file, read_artifact
 from .catalog import record_table, table_version, table_versions, tables
+from .delivery import deliver_due, seconds_until_due, try_webhook
 from .filters import Order
 from .folders import fetch_folder, put_folder
 from .journal import alerts, events, record_alert, record_event
@@ -106,11 +107,13 @@ from .tracking import (
     start_run,
     trials,
 )
+from .webhooks import Delivery, Webhook, create_webhook, delete_webhook, deliveries, update_webhook, webhook, webhooks
 
 __all__ = [
     "Alert",
     "ArtifactEntry",
     "Dataset",
+    "Delivery",
     "Deployment",
     "DriftReport",
     "Edge",
@@ -129,6 +132,7 @@ __all__ = [
     "TableVersion",
     "UNSET",
     "Unset",
+    "Webhook",
     "add_artifact",
     "add_lineage",
     "alerts",
@@ -137,6 +141,7 @@ __all__ = [
     "create_experiment",
     "create_logged_model",
     "create_model",
+    "create_webhook",
     "delete_experiment",
     "delete_experiment_tag",
     "delete_logged_model",
@@ -144,6 +149,9 @@ __all__ = [
     "delete_run",
     "delete_tag",
     "delete_version",
+    "delete_webhook",
+    "deliver_due",
+    "deliveries",
     "deployment",
     "deployments",
     "describe_model",
@@ -207,6 +215,7 @@ __all__ = [
     "search_models",
     "search_runs",
     "search_versions",
+    "seconds_until_due",
     "set_alias",
     "set_experiment_tags",
     "set_tags",
@@ -219,7 +228,11 @@ __all__ = [
     "tag_logged_model",
     "tag_model",
     "trials",
+    "try_webhook",
     "untag_logged_model",
     "untag_model",
+    "update_webhook",
     "upstream",
+    "webhook",
+    "webhooks",
 ]

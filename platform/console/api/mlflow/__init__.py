@@ -10,6 +10,7 @@ from .models import MODELS
 from .runs import RUNS
 from .server import SERVER
 from .versions import VERSIONS
+from .webhooks import WEBHOOKS
 
 __all__ = ["ENDPOINTS", "Endpoint", "Field", "routes"]
 
@@ -22,6 +23,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *MODELS,
     *VERSIONS,
     *LOGGED_MODELS,
+    *WEBHOOKS,
 )
 
 
