@@ -19,14 +19,14 @@ test: $(READY) ## The whole test suite (ARGS="-k word" for a part)
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(READY) ## ruff format and check, mypy --strict, import layers
-	$(BIN)/ruff format --check platform tests cluster
-	$(BIN)/ruff check platform tests cluster
+	$(BIN)/ruff format --check platform tests cluster conftest.py
+	$(BIN)/ruff check platform tests cluster conftest.py
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: $(READY) ## Rewrite the code in the project's format
-	$(BIN)/ruff format platform tests cluster
-	$(BIN)/ruff check --fix platform tests cluster
+	$(BIN)/ruff format platform tests cluster conftest.py
+	$(BIN)/ruff check --fix platform tests cluster conftest.py
 
 bench: $(READY) ## Benchmarks against peers; prints a table and writes bench.json
 	$(BIN)/python tests/bench/run.py $(ARGS)

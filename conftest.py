@@ -1,25 +1,73 @@
-"""Collection rules for the whole tree."""
+"""Fixtures of the whole repository: one Ray cluster for the session, and the world that docstring examples speak of."""
 
 from __future__ import annotations
 
-import doctest
+import ast
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
 
 import pytest
 
+from raylake.core import Workspace, ensure_ray
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out docstring examples that only show calls which need a cluster: there is nothing in them to run.
-
-    Every line of such an example carries SKIP; what it shows is tested on the session's cluster by the tests of
-    its layer. pytest would report each as a skipped test, and CI allows none.
-    """
-    shown = [item for item in items if _only_shows(item)]
-    if shown:
-        config.hook.pytest_deselected(items=shown)
-        items[:] = [item for item in items if not _only_shows(item)]
+MADE = pytest.StashKey[Any]()
+WORLD = {"ws", "training", "spec", "run", "endpoint", "renderer"}
 
 
-def _only_shows(item: pytest.Item) -> bool:
-    if not isinstance(item, pytest.DoctestItem) or item.dtest is None:
-        return False
-    return all(example.options.get(doctest.SKIP, False) for example in item.dtest.examples)
+@pytest.fixture(scope="session")
+def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The one local Ray cluster of the test session."""
+    import ray
+
+    home = Workspace.open(tmp_path_factory.mktemp("cluster"), ray_address="local")
+    ensure_ray(home)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def example_world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, ray_cluster: None
+) -> dict[str, Any]:
+    """A trained, registered and deployed model, by the names that examples use."""
+    from raylake.testing.example_world import make_world
+
+    world = request.config.stash[MADE] = make_world(tmp_path_factory.mktemp("examples") / "lake")
+    return {field.name: getattr(world, field.name) for field in fields(world)}
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """The world ends with the last example: its endpoint takes no time from the tests that follow."""
+    if isinstance(nextitem, pytest.DoctestItem) or MADE not in item.config.stash:
+        return
+    from raylake import serve
+
+    world = item.config.stash[MADE]
+    del item.config.stash[MADE]
+    world.renderer.close()
+    serve.shutdown(world.ws)
+
+
+@pytest.fixture(autouse=True)
+def _world_of_examples(request: pytest.FixtureRequest, doctest_namespace: dict[str, Any]) -> Iterator[None]:
+    """Give an example the names that it uses without making them; the world is built when the first one does."""
+    names = _free_names(request.node) if isinstance(request.node, pytest.DoctestItem) else set()
+    if names & WORLD:
+        doctest_namespace.update(request.getfixturevalue("example_world"))
+    yield
+    doctest_namespace.clear()
+
+
+def _free_names(item: pytest.DoctestItem) -> set[str]:
+    """Names that an example reads and neither it nor its module defines."""
+    read, made = set[str](), set[str](item.dtest.globs)
+    for example in item.dtest.examples:
+        for node in ast.walk(ast.parse(example.source)):
+            if isinstance(node, ast.Name):
+                (read if isinstance(node.ctx, ast.Load) else made).add(node.id)
+            elif isinstance(node, ast.alias):
+                made.add(node.asname or node.name)
+            elif isinstance(node, ast.arg):
+                made.add(node.arg)
+    return read - made

@@ -1,34 +1,42 @@
-"""Fixtures shared by all tests: a fresh workspace each, one Ray cluster for the whole session."""
+"""Fixtures shared by all tests: a fresh workspace each, learnable data; the session's Ray is in the root's conftest."""
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
 
-from raylake.core import Workspace, ensure_ray
+from raylake.core import Workspace
+
+if TYPE_CHECKING:
+    from raylake.features import TrainingSet
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _in_process_callers_come_from_loopback() -> Iterator[None]:
+    """Starlette's test client calls itself "testclient" at "testserver", which the server refuses like any stranger."""
+    from starlette.testclient import TestClient
+
+    usual = TestClient.__init__.__defaults__
+    named = dict(zip(inspect.signature(TestClient.__init__).parameters, (None, None, *(usual or ())), strict=True))
+    named |= {"base_url": "http://127.0.0.1:5000", "client": ("127.0.0.1", 50000)}
+    TestClient.__init__.__defaults__ = tuple(named.values())[2:]  # type: ignore[misc]
+    yield
+    TestClient.__init__.__defaults__ = usual  # type: ignore[misc]
 
 
 @pytest.fixture
 def ws(tmp_path: Path) -> Workspace:
     """A fresh embedded workspace; nothing is started."""
     return Workspace.open(tmp_path / "lake", ray_address="local", http_port=0, registry_url="", online_url="")
-
-
-@pytest.fixture(scope="session")
-def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The one local Ray cluster of the test session."""
-    import ray
-
-    home = Workspace.open(tmp_path_factory.mktemp("cluster"), ray_address="local")
-    ensure_ray(home)
-    yield
-    ray.shutdown()
 
 
 @pytest.fixture
@@ -45,3 +53,19 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(command, check=True, capture_output=True, text=True)
     (built,) = folder.glob("raylake-*.whl")
     return built
+
+
+@pytest.fixture
+def frame() -> Callable[..., pa.Table]:
+    """Builds label rows."""
+    from raylake.testing.learnable import label_frame
+
+    return label_frame
+
+
+@pytest.fixture
+def training() -> Callable[..., TrainingSet]:
+    """Builds a training set from label rows."""
+    from raylake.testing.learnable import make_training
+
+    return make_training

@@ -19,7 +19,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "cluster" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # Blocks without a language are pictures. The blocks of a page in bash are run by tests of their own (named here).
-RUN_ELSEWHERE = {("cluster/README.md", "bash"): "tests/test_ray_jobs.py"}
+RUN_ELSEWHERE = {
+    ("cluster/README.md", "bash"): "tests/test_ray_jobs.py",
+    ("docs/server.md", "bash"): "tests/console/test_console_docs.py",
+}
 
 
 def _blocks(page: Path, language: str) -> list[str]:
@@ -34,8 +37,22 @@ def test_every_block_has_a_language_that_a_test_runs() -> None:
             assert known, f"{name}: nothing runs the {language} block\n{code}"
 
 
-def test_python_blocks_stand_in_the_readme_only() -> None:
-    assert [page.name for page in PAGES if _blocks(page, "python")] == ["README.md"]
+def _runs_here(page: Path) -> bool:
+    name = str(page.relative_to(ROOT))
+    return page.name != "README.md" and bool(_blocks(page, "python")) and (name, "python") not in RUN_ELSEWHERE
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if _runs_here(page)], ids=lambda page: page.name)
+def test_the_python_blocks_of_a_page_run_one_after_another(
+    page: Path, ray_cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a reader would paste them, in an empty folder (with the README's raw data) and one process."""
+    _write_clinic(tmp_path / "raw")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAYLAKE_HTTP_PORT", "0")
+    names: dict[str, object] = {"__name__": "__main__"}
+    for code in _blocks(page, "python"):
+        exec(compile(code, page.name, "exec"), names)
 
 
 def _write_clinic(folder: Path) -> None:

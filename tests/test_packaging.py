@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 STDLIB = "import platform; assert platform.system(), platform; print(platform.__file__)"
@@ -39,6 +42,18 @@ def test_light_imports_load_neither_ray_nor_torch(module: str) -> None:
     code = f"import {module}, sys; print([m for m in ('ray', 'torch', 'xgboost', 'pandas') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def _declared() -> list[Requirement]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    return [Requirement(text) for wanted in lists for text in wanted if not text.startswith("raylake[")]
+
+
+@pytest.mark.parametrize("wanted", _declared(), ids=lambda wanted: wanted.name)
+def test_declared_bounds_hold_for_what_the_tests_run_with(wanted: Requirement) -> None:
+    """Or `pip install raylake` asks for versions that nobody tried, perhaps for one that cannot be had."""
+    assert wanted.specifier.contains(version(wanted.name), prereleases=True)
 
 
 def test_wheel_holds_raylake_and_nothing_named_platform(wheel: Path) -> None:

@@ -64,15 +64,6 @@ def test_every_public_name_has_a_docstring(layer: str) -> None:
     assert _undocumented(importlib.import_module(f"raylake.{layer}")) == []
 
 
-# Public functions whose docstring has no example of its own yet; the list may only get shorter.
-WITHOUT_EXAMPLE = {
-    *(f"registry.{name}" for name in ("downstream", "end_deployment", "events", "fetch_folder", "get_bytes")),
-    *(f"registry.{name}" for name in ("metric_history", "upstream")),
-    *(f"flights.{name}" for name in ("calendar", "departures_only", "prepare_flights", "prepare_planes")),
-    *("flights.prepare_weather", "flights.sources", "features.join_features", "monitor.scored"),
-}
-
-
 def test_every_public_function_has_an_example() -> None:
     lacking = set()
     for layer in LAYERS:
@@ -81,7 +72,7 @@ def test_every_public_function_has_an_example() -> None:
             value = getattr(package, name)
             if inspect.isfunction(value) and ">>>" not in (value.__doc__ or ""):
                 lacking.add(f"{layer}.{name}")
-    assert lacking <= WITHOUT_EXAMPLE
+    assert lacking == set()
 
 
 def test_errors_are_drawn_in_the_tree() -> None:

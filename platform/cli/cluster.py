@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from rich.console import Console
 
-from ..core import find_cluster, start_cluster, stop_cluster
+from ..core import StorageError, find_cluster, start_cluster, stop_cluster
 from .options import JsonOption, WorkspaceOption, open_workspace, print_json, show
 
 
@@ -36,11 +38,14 @@ def status(workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
     from .. import registry
 
     ws = open_workspace(workspace)
+    with suppress(StorageError):  # a registry that can only be read is shown as it is
+        registry.settle_interrupted(ws)
     cluster = find_cluster(ws)
     state = {
         "workspace": ws.root,
         "cluster": cluster,
         "endpoints": registry.deployments(ws, status="running"),
+        "runs": registry.runs(ws, status="running"),
         "models": registry.models(ws),
         "tables": registry.tables(ws),
         "reports": registry.drift_reports(ws)[:6],
@@ -52,6 +57,7 @@ def status(workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
     running = f"running at {cluster.address}, dashboard {cluster.dashboard_url}" if cluster else "not running"
     Console().print(f"workspace {ws.root}\ncluster   {running}")
     show(state["endpoints"], ("endpoint", "target", "version", "url"), as_json=False, title="endpoints")  # type: ignore[arg-type]
+    show(state["runs"], ("id", "kind", "name", "created_at"), as_json=False, title="runs in progress")  # type: ignore[arg-type]
     show(state["models"], ("name", "latest", "aliases"), as_json=False, title="models")  # type: ignore[arg-type]
     show(state["tables"], ("name", "version", "rows", "operation"), as_json=False, title="tables")  # type: ignore[arg-type]
     show(state["reports"], ("endpoint", "start", "share"), as_json=False, title="drift reports")  # type: ignore[arg-type]

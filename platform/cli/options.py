@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ..core import ConfigError, Workspace
@@ -64,7 +65,8 @@ def show(records: Iterable[Any], columns: Sequence[str], *, as_json: bool, title
     for column in columns:
         table.add_column(column)
     for row in rows:
-        table.add_row(*(_cell(row.get(column)) for column in columns))
+        # Names may hold what rich would take for its own markup.
+        table.add_row(*(escape(_cell(row.get(column))) for column in columns))
     Console().print(table if rows else f"no {title or 'records'} yet")
 
 

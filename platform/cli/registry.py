@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
+from ..core import StorageError
 from .options import JsonOption, WorkspaceOption, open_workspace, print_json, show
 
 group = typer.Typer(no_args_is_help=True)
@@ -21,7 +23,10 @@ def runs(
     """Runs, newest first."""
     from .. import registry
 
-    found = registry.runs(open_workspace(workspace), kind=kind, limit=limit)
+    ws = open_workspace(workspace)
+    with suppress(StorageError):  # a registry that can only be read is listed as it is
+        registry.settle_interrupted(ws)
+    found = registry.runs(ws, kind=kind, limit=limit)
     show(found, ("id", "kind", "name", "status", "metrics", "created_at"), as_json=json, title="runs")
 
 

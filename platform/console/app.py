@@ -1,21 +1,41 @@
-"""The application: routers of every layer below one middleware that finds the workspace."""
+"""The application: routers of every layer behind one door."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
 from fastapi import FastAPI
-from starlette.types import ASGIApp, Receive, Scope, Send
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
 from ..core import RaylakeError, Workspace
-from .api import mlflow
-from .context import WORKSPACE
-from .problem import problem_response
+from .api import access, mlflow, workspaces
+from .dispatch import FixedPaths
+from .doorman import Doorman
+from .guard import Guard
+from .openapi import describe
+from .places import Places
+from .policy import Policy
+from .problem import crash_response, http_response, invalid_response, problem_response
+from .trail import Trail
 
 
-def create_app(ws: Workspace) -> FastAPI:
-    """The console of a workspace as an ASGI application.
+def create_app(
+    ws: Workspace | Mapping[str, Workspace], *, default: str | None = None, policy: Policy | None = None
+) -> FastAPI:
+    """The console of one or several workspaces as an ASGI application.
 
     Args:
-        ws: The workspace that requests are about.
+        ws: The workspace that requests are about, or several by the name in URLs (``/w/NAME/...``).
+        default: The name that requests mean which name none; by default the first.
+        policy: What is let in; by default callers from loopback need no token, all others do.
+
+    Raises:
+        ConfigError: There is no workspace, or none called `default`.
+        InvalidName: A workspace's name breaks the naming rule.
 
     Example:
         >>> import tempfile
@@ -23,20 +43,52 @@ def create_app(ws: Workspace) -> FastAPI:
         >>> app.title
         'raylake'
     """
-    app = FastAPI(title="raylake")
-    app.add_exception_handler(RaylakeError, problem_response)
-    app.router.routes.extend(mlflow.routes())
-    app.add_middleware(_WorkspaceMiddleware, ws=ws)
+    named = {ws.name: ws} if isinstance(ws, Workspace) else dict(ws)
+    places = Places(named, default or next(iter(named), ""))
+    policy = policy or Policy()
+    doorman, trail = Doorman(policy.failures), Trail()
+    # No pages of documentation: FastAPI's load scripts from another site.
+    app = FastAPI(title="raylake", docs_url=None, redoc_url=None, lifespan=_closing(trail))
+    app.router.redirect_slashes = False
+    app.state.places, app.state.doorman = places, doorman
+    for kind, answer in (
+        (RaylakeError, problem_response),
+        (RequestValidationError, invalid_response),
+        (HTTPException, http_response),
+        (Exception, crash_response),
+    ):
+        app.add_exception_handler(kind, answer)
+    app.include_router(access.router)
+    app.router.routes.extend([*workspaces.routes(), *mlflow.routes()])
+    app.router.routes.insert(0, FixedPaths(app.router))
+    _describe(app)
+    app.add_middleware(Guard, places=places, policy=policy, doorman=doorman, trail=trail)
+    if policy.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=policy.origins,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["authorization", "content-type", "x-mlflow-workspace"],
+        )
     return app
 
 
-class _WorkspaceMiddleware:
-    """Puts the workspace into the scope of every request."""
+def _closing(trail: Trail) -> Any:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        trail.close()
 
-    def __init__(self, app: ASGIApp, ws: Workspace) -> None:
-        self._app = app
-        self._ws = ws
+    return lifespan
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[WORKSPACE] = self._ws
-        await self._app(scope, receive, send)
+
+def _describe(app: FastAPI) -> None:
+    """Add the endpoints that are plain Starlette routes to the application's OpenAPI."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = describe(made(), mlflow.ENDPOINTS)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from ..core import (
+    AccessDenied,
     ArtifactCorrupt,
     ComputeUnavailable,
     ConfigError,
     Conflict,
     DataError,
     InvalidName,
+    NotAuthenticated,
     NotFound,
     RaylakeError,
     StorageError,
@@ -22,6 +26,8 @@ _STATUS: tuple[tuple[type[RaylakeError], int], ...] = (
     (Conflict, 409),
     (InvalidName, 400),
     (ConfigError, 400),
+    (NotAuthenticated, 401),
+    (AccessDenied, 403),
     (DataError, 422),
     (StorageError, 503),
     (ComputeUnavailable, 503),
@@ -42,4 +48,31 @@ def status_of(error: RaylakeError) -> int:
 async def problem_response(request: Request, error: Exception) -> JSONResponse:
     """Answer a request that ended in one of raylake's errors: ``{"error": kind, "message": text}``."""
     assert isinstance(error, RaylakeError)
-    return JSONResponse({"error": type(error).__name__, "message": str(error)}, status_code=status_of(error))
+    return _problem(status_of(error), type(error).__name__, str(error))
+
+
+async def invalid_response(request: Request, error: Exception) -> JSONResponse:
+    """Answer a request whose fields are missing or of the wrong type; the values are not repeated."""
+    assert isinstance(error, RequestValidationError)
+    told = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+    return _problem(422, "InvalidRequest", "; ".join(told))
+
+
+async def http_response(request: Request, error: Exception) -> JSONResponse:
+    """Answer a request that no route takes."""
+    assert isinstance(error, HTTPException)
+    told = {404: "there is nothing at this path", 405: f"{request.method} is not possible here"}
+    answer = _problem(error.status_code, "HttpError", told.get(error.status_code, str(error.detail)))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def crash_response(request: Request, error: Exception) -> JSONResponse:
+    """Answer a request that met a defect of raylake; what happened is in the server's log, not in the answer."""
+    return _problem(500, "InternalError", "the server failed to answer this request; its log says why")
+
+
+def _problem(status: int, kind: str, message: str) -> JSONResponse:
+    return JSONResponse(
+        {"error": kind, "message": message}, status_code=status, headers={"x-content-type-options": "nosniff"}
+    )

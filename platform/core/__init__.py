@@ -1,6 +1,7 @@
 """The ground everything stands on: workspace, names, errors, storage URLs, the Ray session."""
 
 from .errors import (
+    AccessDenied,
     ArtifactCorrupt,
     ComputeUnavailable,
     ConfigError,
@@ -11,6 +12,7 @@ from .errors import (
     ExpectationFailed,
     InvalidName,
     InvalidRequest,
+    NotAuthenticated,
     NotFound,
     RaylakeError,
     SchemaMismatch,
@@ -21,12 +23,14 @@ from .errors import (
 )
 from .local_cluster import LocalCluster, find_cluster, start_cluster, stop_cluster
 from .lock import exclusive
+from .process import Process, has_ended, this_process
 from .ray_session import RaySession, ensure_ray, ray_session
 from .refs import DEFAULT_NAMESPACE, Node, Ref, check_name, table_node
 from .workspace import Workspace
 
 __all__ = [
     "DEFAULT_NAMESPACE",
+    "AccessDenied",
     "ArtifactCorrupt",
     "ComputeUnavailable",
     "ConfigError",
@@ -39,7 +43,9 @@ __all__ = [
     "InvalidRequest",
     "LocalCluster",
     "Node",
+    "NotAuthenticated",
     "NotFound",
+    "Process",
     "RaySession",
     "RaylakeError",
     "Ref",
@@ -53,8 +59,10 @@ __all__ = [
     "ensure_ray",
     "exclusive",
     "find_cluster",
+    "has_ended",
     "ray_session",
     "start_cluster",
     "stop_cluster",
     "table_node",
+    "this_process",
 ]

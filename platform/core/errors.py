@@ -9,6 +9,8 @@ The tree::
     ├── Conflict                 somebody else changed or holds the same thing
     │   ├── Deleted              a deleted run or experiment that would have to be restored first
     │   └── WorkspaceBusy        another process holds the workspace's lock
+    ├── AccessDenied             a caller whose role or token's scopes do not allow what was asked
+    │   └── NotAuthenticated     no token, or one that is unknown, expired or revoked
     ├── StorageError             a disk or object store that is full, read-only or unreachable
     ├── DataError                data that cannot be accepted as it is
     │   ├── SourceError          a source that cannot be read (missing file, wrong format)
@@ -53,6 +55,14 @@ class Deleted(Conflict):
 
 class WorkspaceBusy(Conflict):
     """Another process holds the lock of this workspace."""
+
+
+class AccessDenied(RaylakeError):
+    """A caller whose role or token's scopes do not allow what was asked."""
+
+
+class NotAuthenticated(AccessDenied):
+    """No token, or one that is unknown, expired or revoked."""
 
 
 class StorageError(RaylakeError, OSError):

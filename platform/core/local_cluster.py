@@ -19,6 +19,7 @@ from pathlib import Path
 
 from . import urls
 from .errors import ConfigError, StorageError
+from .process import start_ticks
 from .ray_session import LOCAL_ENVIRONMENT, logical_cpus, object_store_bytes, use_local_token
 from .workspace import Workspace
 
@@ -57,7 +58,7 @@ def find_cluster(ws: Workspace) -> LocalCluster | None:
         cluster = LocalCluster(**json.loads(_state_file(ws).read_text(encoding="utf-8")))
     except (FileNotFoundError, json.JSONDecodeError, TypeError):
         return None
-    return cluster if _start_ticks(cluster.pid) == cluster.started else None
+    return cluster if start_ticks(cluster.pid) == cluster.started else None
 
 
 def start_cluster(ws: Workspace) -> LocalCluster:
@@ -99,7 +100,7 @@ def start_cluster(ws: Workspace) -> LocalCluster:
     except OSError as error:
         raise StorageError(f"{log} cannot be written: {error.strerror}. Free or unlock the disk") from error
     host = _wait_until_up(process, port, log)
-    cluster = LocalCluster(process.pid, _start_ticks(process.pid), f"{host}:{port}", f"http://127.0.0.1:{dashboard}")
+    cluster = LocalCluster(process.pid, start_ticks(process.pid), f"{host}:{port}", f"http://127.0.0.1:{dashboard}")
     _state_file(ws).write_text(json.dumps(asdict(cluster)), encoding="utf-8")
     return cluster
 
@@ -120,7 +121,7 @@ def stop_cluster(ws: Workspace) -> bool:
         return False
     os.kill(cluster.pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_TIMEOUT
-    while _start_ticks(cluster.pid) == cluster.started:
+    while start_ticks(cluster.pid) == cluster.started:
         _reap(cluster.pid)
         if time.monotonic() > deadline:
             os.killpg(cluster.pid, signal.SIGKILL)
@@ -132,16 +133,6 @@ def stop_cluster(ws: Workspace) -> bool:
 
 def _state_file(ws: Workspace) -> Path:
     return Path(ws.root) / "cluster.json"
-
-
-def _start_ticks(pid: int) -> int:
-    """Start time of a live process from /proc; 0 when there is none."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    fields = text.rpartition(")")[2].split()
-    return 0 if fields[0] == "Z" else int(fields[19])
 
 
 def _reap(pid: int) -> None:

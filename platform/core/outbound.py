@@ -86,7 +86,7 @@ class Allowed:
         return host in self.hosts or any(address in network for network in self.networks)
 
 
-def check_url(url: str, allowed: Allowed = Allowed()) -> str:  # noqa: B008 -- frozen
+def check_url(url: str, allowed: Allowed = Allowed()) -> str:
     """Return `url` if it may be posted to as far as its text tells; else raise. Nothing is resolved.
 
     Raises:
@@ -116,7 +116,7 @@ def post(
     body: bytes,
     headers: Mapping[str, str],
     *,
-    allowed: Allowed = Allowed(),  # noqa: B008 -- frozen
+    allowed: Allowed = Allowed(),
     seconds: float = 10.0,
 ) -> Answer:
     """Post `body` to `url`, once. It never raises for what the network or the receiver does.

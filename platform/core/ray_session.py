@@ -65,8 +65,9 @@ def ensure_ray(ws: Workspace) -> RaySession:
         ConfigError: Nothing answers at the given address.
 
     Example:
-        >>> from raylake.core import Workspace, ensure_ray
-        >>> session = ensure_ray(Workspace.open())  # doctest: +SKIP
+        >>> session = ensure_ray(ws)
+        >>> session.cpus >= 2, session.started  # it ran already
+        (True, False)
     """
     import ray
 
@@ -74,6 +75,7 @@ def ensure_ray(ws: Workspace) -> RaySession:
         return _describe(started=False)
     for key, value in LOCAL_ENVIRONMENT.items():
         os.environ.setdefault(key, value)
+    _expect_token()
     if ws.ray_address == "local":
         _start(ws)
         return _describe(started=True)
@@ -94,9 +96,9 @@ def ray_session(ws: Workspace) -> Iterator[RaySession]:
     """`ensure_ray` for a block of code; on exit a cluster that this block started is stopped, a joined one is not.
 
     Example:
-        >>> from raylake.core import Workspace, ray_session
-        >>> with ray_session(Workspace.open()) as session:  # doctest: +SKIP
+        >>> with ray_session(ws) as session:
         ...     print(session.dashboard_url)
+        http://127.0.0.1:...
     """
     import ray
 
@@ -146,8 +148,18 @@ def use_local_token() -> None:
     """
     from ray._private.authentication import authentication_token_setup as setup
 
+    _expect_token()
     setup.enable_token_auth_by_default()
     setup.ensure_token_if_auth_enabled(None, create_token_if_missing=True)
+
+
+def _expect_token() -> None:
+    """Keep Ray's notice that it uses a token off the terminal; that it uses none is still told."""
+    logging.getLogger("ray._private.authentication.authentication_token_setup").addFilter(_is_no_token_notice)
+
+
+def _is_no_token_notice(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("Token authentication is enabled")
 
 
 def _start(ws: Workspace) -> None:

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 
 from .. import registry
-from ..core import Conflict, ExpectationFailed, Node, StorageError, Workspace, table_node
+from ..core import Conflict, ExpectationFailed, Node, Ref, StorageError, Workspace, table_node
 from ..registry import TableVersion
 from .arrow_types import storable_schema
 from .commits import Commit, Committed, commit_files
 from .connector import Cursor, Split, same_cursor
 from .delta_log import arrow_schema, count_rows, entries, open_delta
 from .discovery import discover_schema
+from .expectations import Expectation
+from .expectations.bind import bind
 from .file_writer import NewFile, remove_files
 from .quarantine import QUARANTINE_SCHEMA
 from .screening import Job, Screened, sample, screen
 from .source import Source
-from .uniqueness import Pending, remove_rows, repeats
+from .uniqueness import Pending, read_pending, remove_rows, repeats
+from .whole_checks import check_batch
 from .write import commit_or_discard, to_version
 
 # Below this, starting tasks costs more than it gains: the calling process does the work.
@@ -53,6 +56,7 @@ class _Batch:
     read: int
     checked: dict[str, int] = field(default_factory=dict)
     failed: dict[str, int] = field(default_factory=dict)
+    details: dict[str, str] = field(default_factory=dict)
 
     def discard(self) -> None:
         remove_files(self.job.url, [file.path for file in self.pending.files])
@@ -174,8 +178,9 @@ def _run(
 ) -> tuple[Committed, _Batch]:
     started = time.perf_counter()
     schema = _raw_schema(source, last, splits)
+    bound, referred = bind(ws, source.expectations)
     job = Job(
-        source=source,
+        source=replace(source, expectations=bound),
         schema=schema,
         stored=last.stored,
         url=ws.table_url(source.ref),
@@ -203,6 +208,7 @@ def _run(
                     "raw_schema": schema.serialize().to_pybytes().hex(),
                     "metrics": _metrics(batch, time.perf_counter() - started),
                     "rejects": [file.to_dict() for file in batch.rejects],
+                    "referred": [str(node) for node in referred],
                 },
             ),
             batch.pending.files,
@@ -273,30 +279,42 @@ def _check_whole(ws: Workspace, last: _Last, batch: _Batch) -> None:
     source = batch.job.source
     earlier = source.ref.at(last.base) if last.base and source.mode == "append" else None
     for rule in source.rules:
-        rows = sum(file.rows for file in batch.pending.files)
-        if rule.rule == "at_least_rows":
-            batch.checked[rule.name] = rows
-            batch.failed[rule.name] = max(0, rule.arguments[0] - rows)
-        elif rule.rule == "unique":
-            found = repeats(ws, earlier, rule, batch.pending)
-            batch.checked[rule.name] = rows
-            batch.failed[rule.name] = sum(map(len, found.values()))
-            if not found or rule.on_fail in ("warn", "fail"):
-                continue
-            if not batch.job.quarantine and rule.on_fail == "quarantine":
-                raise ExpectationFailed(
-                    f"source {source.name!r} has {batch.failed[rule.name]} rows that break {rule.name}: nothing was "
-                    "written; correct them, or ingest with quarantine=True"
-                )
-            batch.pending, more = remove_rows(batch.pending, found, rule, batch.job.quarantine_url, source.name)
-            batch.rejects += more
+        if rule.rule == "unique":
+            _check_unique(ws, earlier, rule, batch)
+    pending = batch.pending
+    rows = sum(file.rows for file in pending.files)
+
+    def read(column: str) -> Iterator[pa.Table]:
+        return (read_pending(pending, file, [column]) for file in pending.files)
+
+    # Whatever the mode, a distribution is compared with the table as it was.
+    before = source.ref.at(last.base) if last.base else None
+    for rule, outcome in check_batch(ws, source.rules, before, read, rows):
+        batch.checked[rule.name], batch.failed[rule.name] = outcome.checked, outcome.failed
+        batch.details[rule.name] = outcome.detail
+
+
+def _check_unique(ws: Workspace, earlier: Ref | None, rule: Expectation, batch: _Batch) -> None:
+    found = repeats(ws, earlier, rule, batch.pending)
+    batch.checked[rule.name] = sum(file.rows for file in batch.pending.files)
+    batch.failed[rule.name] = sum(map(len, found.values()))
+    if not found or rule.on_fail in ("warn", "fail"):
+        return
+    source = batch.job.source
+    if not batch.job.quarantine and rule.on_fail == "quarantine":
+        raise ExpectationFailed(
+            f"source {source.name!r} has {batch.failed[rule.name]} rows that break {rule.name}: nothing was "
+            "written; correct them, or ingest with quarantine=True"
+        )
+    batch.pending, more = remove_rows(batch.pending, found, rule, batch.job.quarantine_url, source.name)
+    batch.rejects += more
 
 
 def _check_failed(batch: _Batch) -> None:
     for rule in batch.job.source.rules:
         count = batch.failed.get(rule.name, 0)
         if rule.on_fail == "fail" and count:
-            what = f"{count} rows too few" if rule.rule == "at_least_rows" else f"{count} rows"
+            what = batch.details.get(rule.name) or f"{count} rows"
             raise ExpectationFailed(
                 f"source {batch.job.source.name!r} breaks {rule.name} ({what} of {batch.checked[rule.name]}): "
                 "nothing was written; correct the data, or declare another on_fail"
@@ -339,7 +357,10 @@ def _settle(ws: Workspace, source: Source, done: Committed | None) -> None:
 
 def _version(ws: Workspace, source: Source, done: Committed, splits: Sequence[Split]) -> TableVersion:
     files = [Node("file", split.name.replace("@", "%40")) for split in splits]
-    return to_version(ws, source.ref, done, inputs=files, source=source.name, metrics=done.facts["metrics"])
+    referred = [Node.parse(text) for text in done.facts.get("referred", ())]
+    return to_version(
+        ws, source.ref, done, inputs=[*files, *referred], source=source.name, metrics=done.facts["metrics"]
+    )
 
 
 def _alert(ws: Workspace, source: Source, batch: _Batch, version: TableVersion) -> None:
@@ -350,6 +371,11 @@ def _alert(ws: Workspace, source: Source, batch: _Batch, version: TableVersion) 
                 ws,
                 severity="warning",
                 subject=version.node,
-                message=f"{count} rows of source {source.name!r} break {rule.name}",
+                message=f"{count} rows of source {source.name!r} break {rule.name}{_why(batch, rule)}",
                 evidence={"checked": batch.checked[rule.name], "failed": count},
             )
+
+
+def _why(batch: _Batch, rule: Expectation) -> str:
+    detail = batch.details.get(rule.name)
+    return f": {detail}" if detail else ""

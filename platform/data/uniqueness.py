@@ -45,7 +45,9 @@ def repeats(ws: Workspace, ref: Ref | None, rule: Expectation, pending: Pending)
     """
     columns = list(rule.columns)
     parts = [
-        pl.DataFrame(_rows(pending, file, columns)).with_columns(file=pl.lit(index, pl.UInt32)).with_row_index("row")
+        pl.DataFrame(read_pending(pending, file, columns))
+        .with_columns(file=pl.lit(index, pl.UInt32))
+        .with_row_index("row")
         for index, file in enumerate(pending.files)
     ]
     if not parts:
@@ -66,7 +68,7 @@ def remove_rows(
     rejects = FileWriter(reject_url, QUARANTINE_SCHEMA)
     replaced: dict[int, list[NewFile]] = {}
     for index, numbers in found.items():
-        rows = _rows(pending, pending.files[index], pending.schema.names)
+        rows = read_pending(pending, pending.files[index], pending.schema.names)
         bad = pl.Series(numbers, dtype=pl.UInt32)
         mask = pa.array(~pl.int_range(rows.num_rows, dtype=pl.UInt32, eager=True).is_in(bad.implode()))
         if rule.on_fail == "quarantine":
@@ -80,7 +82,8 @@ def remove_rows(
     return Pending(pending.url, pending.schema, pending.partitions, tuple(files)), rejects.close()
 
 
-def _rows(pending: Pending, file: NewFile, columns: Sequence[str]) -> Any:
+def read_pending(pending: Pending, file: NewFile, columns: Sequence[str]) -> Any:
+    """Columns of a file that waits for its commit."""
     store, folder = urls.filesystem(pending.url)
     layout = pds.ParquetFileFormat()
     promise = partition_promise(file.partition, pending.schema, pending.partitions)

@@ -62,12 +62,7 @@ def build_views(ws: Workspace) -> dict[str, TableVersion]:
 
 def training_set_before(ws: Workspace, end: datetime) -> features.TrainingSet:
     """The training set of all flights scheduled before `end` whose outcome is known."""
-    labels = data.sql(
-        ws,
-        "select flight_id, scheduled_at, carrier, origin, dest, distance, tailnum, late from flights "
-        f"where late is not null and scheduled_at < timestamp '{end:%Y-%m-%d %H:%M:%S}' "
-        "order by scheduled_at, flight_id",
-    )
+    labels = _flights(ws, "late is not null", f"scheduled_at < {_moment(end)}")
     flights = registry.table_version(ws, "flights")
     written = data.write(
         ws,
@@ -153,9 +148,14 @@ class Retrain:
 
 def flights_between(ws: Workspace, start: datetime, end: datetime) -> pa.Table:
     """The flights scheduled in a window, with what a request tells and the outcome."""
-    return data.sql(
-        ws,
-        "select flight_id, scheduled_at, carrier, origin, dest, distance, tailnum, late from flights "
-        f"where scheduled_at >= timestamp '{start:%Y-%m-%d %H:%M:%S}' "
-        f"and scheduled_at < timestamp '{end:%Y-%m-%d %H:%M:%S}' order by scheduled_at, flight_id",
-    )
+    return _flights(ws, f"scheduled_at >= {_moment(start)}", f"scheduled_at < {_moment(end)}")
+
+
+def _flights(ws: Workspace, *conditions: str) -> pa.Table:
+    columns = "flight_id, scheduled_at, carrier, origin, dest, distance, tailnum, late"
+    where = " and ".join(conditions)
+    return data.sql(ws, f"select {columns} from flights where {where} order by scheduled_at, flight_id")
+
+
+def _moment(moment: datetime) -> str:
+    return f"timestamp '{moment:%Y-%m-%d %H:%M:%S}'"

@@ -55,8 +55,17 @@ def join_as_of_dataset(
         SchemaMismatch: See `join_as_of`.
 
     Example:
-        >>> join_as_of_dataset(ws, labels, values, keys="origin", label_time="t",  # doctest: +SKIP
-        ...                    event_time="observed_at", columns=["temp"], ttl="3h")
+        >>> import ray
+        >>> from datetime import UTC, datetime
+        >>> at = lambda hour: datetime(2013, 1, 1, hour, tzinfo=UTC)
+        >>> _ = ensure_ray(ws)
+        >>> labels = ray.data.from_arrow(pa.table({"origin": ["EWR", "EWR"], "t": [at(8), at(5)]}))
+        >>> weather = ray.data.from_arrow(pa.table({"origin": ["EWR"], "seen": [at(6)], "temp": [39.0]}))
+        >>> joined = join_as_of_dataset(
+        ...     ws, labels, weather, keys="origin", label_time="t", event_time="seen", columns=["temp"], ttl="3h"
+        ... )
+        >>> [row["temp"] for row in joined.take_all()]
+        [39.0, None]
     """
     import ray
 

@@ -47,7 +47,23 @@ def _minutes(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def prepare_flights(table: pa.Table) -> pa.Table:
-    """Add `flight_id`, the UTC moments `scheduled_at` and `departed_at`, and the label `late` (null when unknown)."""
+    """Add `flight_id`, the UTC moments `scheduled_at` and `departed_at`, and the label `late` (null when unknown).
+
+    Args:
+        table: `time_hour` (timestamp, UTC: the scheduled hour), `minute`, `dep_delay` and `arr_delay` (minutes, null
+            for a cancelled flight), `carrier`, `flight`, `origin`; other columns are kept.
+
+    Returns:
+        As many rows, with `flight_id` (string), `scheduled_at` and `departed_at` (timestamp, UTC) and `late` (int64: 1
+        when it arrived more than 15 minutes late) appended.
+
+    Example:
+        >>> raw = {"time_hour": [datetime(2013, 1, 1, 10, tzinfo=UTC)], "minute": [15], "dep_delay": [2.0]}
+        >>> raw |= {"arr_delay": [16.0], "carrier": ["UA"], "flight": [1545], "origin": ["EWR"]}
+        >>> made = prepare_flights(pa.table(raw)).to_pylist()[0]
+        >>> made["flight_id"], f"{made['departed_at']:%H:%M}", made["late"]
+        ('UA-1545-EWR-2013010110', '10:17', 1)
+    """
     hour = pc.cast(table["time_hour"], INSTANT)
     scheduled = pc.add(hour, _minutes(table["minute"]))
     day = pc.strftime(hour, format="%Y%m%d%H")
@@ -62,12 +78,26 @@ def prepare_flights(table: pa.Table) -> pa.Table:
 
 
 def prepare_weather(table: pa.Table) -> pa.Table:
-    """Add `observed_at`, the UTC moment of the observation."""
+    """Add `observed_at`, the UTC moment of the observation.
+
+    Args:
+        table: Has `time_hour` (timestamp); other columns are kept.
+
+    Example:
+        >>> seen = pa.table({"time_hour": [datetime(2013, 1, 1, 6, tzinfo=UTC)], "temp": [39.0]})
+        >>> prepare_weather(seen).column_names
+        ['time_hour', 'temp', 'observed_at']
+    """
     return table.append_column("observed_at", pc.cast(table["time_hour"], INSTANT))
 
 
 def prepare_planes(table: pa.Table) -> pa.Table:
-    """Add `registered_at`, a moment before the first flight."""
+    """Add `registered_at` (timestamp, UTC), a moment before the first flight.
+
+    Example:
+        >>> prepare_planes(pa.table({"tailnum": ["N14228"]}))["registered_at"][0].as_py().year
+        2000
+    """
     moment = pa.array([LONG_AGO] * table.num_rows, INSTANT)
     return table.append_column("registered_at", moment)
 
@@ -82,6 +112,11 @@ def calendar(table: pa.Table) -> pa.Table:
 
     Returns:
         Columns `minute_of_day` and `weekday`, float64, as many rows.
+
+    Example:
+        >>> moments = [datetime(2013, 7, 1, 14, 5, tzinfo=UTC)]  # a Monday, 10:05 in New York
+        >>> calendar(pa.table({"scheduled_at": pa.array(moments, INSTANT)})).to_pylist()
+        [{'minute_of_day': 605.0, 'weekday': 0.0}]
     """
     local = pc.cast(table["scheduled_at"], pa.timestamp("us", tz=LOCAL_ZONE))
     minute = pc.add(pc.multiply(pc.hour(local), 60), pc.minute(local))
@@ -94,12 +129,28 @@ def calendar(table: pa.Table) -> pa.Table:
 
 
 def departures_only(table: pa.Table) -> pa.Table:
-    """Flights that did depart: the others have no moment at which their delay became known."""
+    """Flights that did depart: the others have no moment at which their delay became known.
+
+    Example:
+        >>> departed = pa.array([None, datetime(2013, 1, 1, 10, 17, tzinfo=UTC)], INSTANT)
+        >>> departures_only(pa.table({"flight": [1, 2], "departed_at": departed}))["flight"].to_pylist()
+        [2]
+    """
     return table.filter(pc.is_valid(table["departed_at"]))
 
 
 def sources(files: FlightFiles) -> tuple[data.Source, data.Source, data.Source]:
-    """The three feeds, each with its own pipeline and expectations."""
+    """The three feeds (flights, weather, planes), each with its own pipeline and expectations.
+
+    Args:
+        files: Where the raw files are; see `flight_files`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> feeds = sources(FlightFiles(Path("flights.csv.zip"), Path("weather.csv"), Path("planes.csv")))
+        >>> [(feed.name, len(feed.expectations)) for feed in feeds]
+        [('flights', 5), ('weather', 4), ('planes', 3)]
+    """
     flights = data.Source(
         "flights",
         data.Csv(str(files.flights)),

@@ -17,7 +17,7 @@ from .drift import ColumnDrift, Drift, Thresholds, drift
 from .loop import Outcome, step
 from .policy import Decision, Evidence, Policy, decide
 from .renderer import Rendered, Renderer
-from .reports import report, report_async
+from .reports import ReportOptions, report, report_async
 from .truth import add_labels, scored, truth
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Policy",
     "Rendered",
     "Renderer",
+    "ReportOptions",
     "Thresholds",
     "add_labels",
     "auc",

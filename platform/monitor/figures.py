@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .. import registry
-from ..core import DataError, Node, NotFound, Workspace, table_node
-from ..registry import ModelVersion, TableVersion
+from ..core import DataError, Node, Workspace, table_node
+from ..registry import ModelVersion
 from ..train import LoadedModel, open_model
 from .columns import is_comparable
 from .compare import auc, interval
@@ -197,26 +197,12 @@ def decay(labelled: pa.Table, confidence: float = 0.95) -> dict[str, Any]:
 
 
 def trained_until(ws: Workspace, model: ModelVersion) -> datetime | None:
-    """End of a model's training data: the newest event time in its pinned training table.
+    """Event time of the newest row that a model's fit used, as its `model.json` says; ``None`` when it does not.
 
-    A time column that merely tells when a label became known does not count. ``None`` when the model does not say.
+    A model that was trained elsewhere and registered may not say; everything labelled then counts as new to it.
     """
-    from .. import data
-
-    training = open_model(ws, model).info.get("training")
-    if not training:
-        return None
-    try:
-        version: TableVersion = registry.table_version(ws, training)
-    except NotFound:
-        return None
-    times = [name for name, kind in version.schema.items() if kind.startswith("timestamp") and name != "known_at"]
-    if not times:
-        return None
-    rows = data.table(ws, training, columns=times)
-    found = [pc.max(rows[name]).as_py() for name in times]
-    newest = max((moment for moment in found if moment is not None), default=None)
-    return None if newest is None else newest if newest.tzinfo else newest.replace(tzinfo=UTC)
+    window = open_model(ws, model).info.get("window")
+    return datetime.fromisoformat(window[1]) if window else None
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -111,9 +111,13 @@ def step(
 
     Example:
         >>> rules = Policy(drift_share=0.3, min_auc_drop=0.02)
-        >>> outcome = step(ws, "flight-delay", rules)  # doctest: +SKIP
-        >>> print(outcome.sentence)  # doctest: +SKIP
-        Promote: on 12840 labelled rows the challenger's AUC is 0.7461 against 0.7302, a gain of +0.0159 ...
+        >>> august = datetime(2013, 8, 1, tzinfo=UTC)
+        >>> july = (august - timedelta(days=31), august)
+        >>> outcome = step(ws, "flight-delay", rules, now=august, window=july, renderer=renderer)
+        >>> outcome.action, outcome.sentence
+        ('keep', 'Keep: ...')
+        >>> outcome.report.metrics["rows"]
+        100
     """
     name = endpoint_name(endpoint)
     moment = now or datetime.now(UTC)

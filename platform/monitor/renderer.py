@@ -53,7 +53,7 @@ class Renderer:
 
     Example:
         >>> table = pa.table({"x": [1.0, 2.0]})
-        >>> with Renderer() as renderer:  # doctest: +SKIP
+        >>> with Renderer() as renderer:
         ...     renderer.submit(table, table).result().error
         ''
         >>> with Renderer(command=("false",)) as renderer:

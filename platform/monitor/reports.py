@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import Future
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -21,16 +21,29 @@ from .traffic import Named, endpoint_name
 SAMPLE_ROWS = 5_000
 
 
+class ReportOptions(TypedDict, total=False):
+    """What a report may be told beside endpoint and window.
+
+    Attributes:
+        labels: Columns ``id``, ``label`` and ``known_at`` instead of the stored ground truth.
+        model: Whose training sample is the reference; default the version the endpoint answers with now.
+        thresholds: When a column counts as drifted.
+        as_of: Use only labels known at this moment.
+        renderer: A rendering process to share; default one that is started for this report.
+    """
+
+    labels: pa.Table | None
+    model: ModelVersion | None
+    thresholds: Thresholds | None
+    as_of: datetime | None
+    renderer: Renderer | None
+
+
 def report(
     ws: Workspace,
     endpoint: str | Named,
     window: tuple[datetime, datetime],
-    *,
-    labels: pa.Table | None = None,
-    model: ModelVersion | None = None,
-    thresholds: Thresholds | None = None,
-    as_of: datetime | None = None,
-    renderer: Renderer | None = None,
+    **options: Unpack[ReportOptions],
 ) -> DriftReport:
     """Compare a window of captured traffic with the model's training sample, and store the report.
 
@@ -43,11 +56,7 @@ def report(
         ws: The workspace.
         endpoint: The endpoint, or its name.
         window: Start (included) and end (excluded) of the requests' event time; aware datetimes.
-        labels: Columns ``id``, ``label`` and ``known_at`` instead of the stored ground truth.
-        model: Whose training sample is the reference; default the version the endpoint answers with now.
-        thresholds: When a column counts as drifted.
-        as_of: Use only labels known at this moment.
-        renderer: A rendering process to share; default one that is started for this report.
+        options: See `ReportOptions`; all may be left out.
 
     Raises:
         NotFound: The endpoint is unknown or has captured nothing.
@@ -56,31 +65,18 @@ def report(
     Example:
         >>> from datetime import UTC
         >>> july = datetime(2013, 7, 1, tzinfo=UTC), datetime(2013, 8, 1, tzinfo=UTC)
-        >>> report(ws, "flight-delay", july).share  # doctest: +SKIP
-        0.45
+        >>> found = report(ws, "flight-delay", july, renderer=renderer)
+        >>> found.metrics["rows"], 0 <= found.share <= 1, sorted(found.artifacts)
+        (100, True, ['figures', 'html', 'json'])
     """
-    return report_async(
-        ws,
-        endpoint,
-        window,
-        labels=labels,
-        model=model,
-        thresholds=thresholds,
-        as_of=as_of,
-        renderer=renderer,
-    ).result()
+    return report_async(ws, endpoint, window, **options).result()
 
 
 def report_async(
     ws: Workspace,
     endpoint: str | Named,
     window: tuple[datetime, datetime],
-    *,
-    labels: pa.Table | None = None,
-    model: ModelVersion | None = None,
-    thresholds: Thresholds | None = None,
-    as_of: datetime | None = None,
-    renderer: Renderer | None = None,
+    **options: Unpack[ReportOptions],
 ) -> Future[DriftReport]:
     """As `report`, returning while evidently still renders: the figures are measured when this returns.
 
@@ -89,14 +85,22 @@ def report_async(
 
     Example:
         >>> from datetime import UTC
-        >>> months = [(datetime(2013, m, 1, tzinfo=UTC), datetime(2013, m + 1, 1, tzinfo=UTC)) for m in (7, 8)]
-        >>> with Renderer() as renderer:  # doctest: +SKIP
-        ...     pending = [report_async(ws, "flight-delay", month, renderer=renderer) for month in months]
+        >>> days = [(datetime(2013, 7, day, tzinfo=UTC), datetime(2013, 7, day + 1, tzinfo=UTC)) for day in (1, 2)]
+        >>> pending = [report_async(ws, "flight-delay", day, renderer=renderer) for day in days]
+        >>> [future.result().metrics["rows"] for future in pending]
+        [24, 24]
     """
     name = endpoint_name(endpoint)
-    chosen = model or serving_model(ws, name)
-    figures = measure(ws, name, window, model=chosen, thresholds=thresholds, labels=labels, as_of=as_of)
-    return publish(ws, figures, renderer)
+    figures = measure(
+        ws,
+        name,
+        window,
+        model=options.get("model") or serving_model(ws, name),
+        thresholds=options.get("thresholds"),
+        labels=options.get("labels"),
+        as_of=options.get("as_of"),
+    )
+    return publish(ws, figures, options.get("renderer"))
 
 
 def publish(ws: Workspace, figures: Figures, renderer: Renderer | None = None) -> Future[DriftReport]:

@@ -86,7 +86,13 @@ def scored(ws: Workspace, endpoint: str, window: Window | None = None, *, as_of:
     Raises:
         NotFound: The endpoint has captured nothing yet.
 
-    Example: see the guide of `raylake.monitor`; it needs a deployed endpoint.
+    Example:
+        >>> july = datetime(2013, 7, 1, tzinfo=UTC), datetime(2013, 8, 1, tzinfo=UTC)
+        >>> rows = scored(ws, "flight-delay", july)
+        >>> rows.num_rows, rows.column_names[-2:]
+        (100, ['label', 'known_at'])
+        >>> scored(ws, "flight-delay", july, as_of=july[0]).num_rows  # no label was known yet
+        0
     """
     _, rows = captured(ws, endpoint, window)
     return with_labels(rows, truth(ws, endpoint, as_of=as_of))

@@ -21,6 +21,7 @@ Example:
     True
 """
 
+from . import access as access
 from .artifact_paths import check_path
 from .artifact_tree import (
     ArtifactEntry,
@@ -32,29 +33,51 @@ from .artifact_tree import (
 )
 from .artifacts import Incoming, fetch_file, get_bytes, locate, put_bytes, put_file, read_artifact
 from .catalog import record_table, table_version, table_versions, tables
+from .compare import Comparison, Difference, compare
 from .delivery import deliver_due, seconds_until_due, try_webhook
 from .filters import Order
 from .folders import fetch_folder, put_folder
+from .frames import to_pandas
+from .garbage import Collected, collect_garbage
+from .governance import (
+    ColumnInfo,
+    SchemaChange,
+    TableInfo,
+    describe_column,
+    describe_table,
+    schema_history,
+    search_tables,
+    table_info,
+)
+from .interrupted import marked, settle_interrupted
 from .journal import alerts, events, record_alert, record_event
-from .lineage import add_lineage, downstream, upstream
+from .lineage import (
+    add_column_lineage,
+    add_edges,
+    add_lineage,
+    downstream,
+    downstream_columns,
+    upstream,
+    upstream_columns,
+)
+from .lineage_graph import LineageGraph, lineage_graph
 from .logged_model_search import search_logged_models
+from .logged_model_values import log_model_metrics, log_model_params, purge_logged_models
 from .logged_models import (
     LoggedMetric,
     LoggedModel,
     create_logged_model,
     delete_logged_model,
     finish_logged_model,
-    log_model_metrics,
-    log_model_params,
     logged_model,
-    purge_logged_models,
     tag_logged_model,
     untag_logged_model,
 )
 from .migrate import migrate_schema, schema_version
 from .model_admin import create_model, describe_model, drop_alias, model, move_stage, tag_model, untag_model
-from .model_removal import delete_model, delete_version, rename_model
+from .model_card import ModelCard, model_card
 from .model_names import model_reference
+from .model_removal import delete_model, delete_version, rename_model
 from .model_search import latest_versions, latest_versions_of, search_models, search_versions
 from .model_sources import register_source, run_folder
 from .modelling import (
@@ -69,6 +92,8 @@ from .modelling import (
     set_alias,
 )
 from .multipart import drop_parts, join_parts, part_name, start_upload
+from .openlineage_export import openlineage_events
+from .openlineage_import import accept_openlineage
 from .operations import (
     deployment,
     deployments,
@@ -77,12 +102,24 @@ from .operations import (
     record_deployment,
     record_drift_report,
 )
-from .records import Alert, Deployment, DriftReport, Edge, Event, Model, ModelVersion, Run, TableVersion
+from .records import (
+    Alert,
+    ColumnEdge,
+    Deployment,
+    DriftReport,
+    Edge,
+    Event,
+    Model,
+    ModelVersion,
+    Run,
+    TableVersion,
+)
 from .tracking import (
     Dataset,
     Experiment,
     Measurement,
     MetricWriter,
+    ModelLink,
     Page,
     create_experiment,
     delete_experiment,
@@ -91,10 +128,13 @@ from .tracking import (
     delete_tag,
     experiment,
     finish_run,
+    log_inputs,
     log_metrics,
     log_params,
     measurements,
     metric_history,
+    purge_deleted,
+    purge_run,
     rename_experiment,
     restore_experiment,
     restore_run,
@@ -112,32 +152,47 @@ from .webhooks import Delivery, Webhook, create_webhook, delete_webhook, deliver
 __all__ = [
     "Alert",
     "ArtifactEntry",
+    "Collected",
+    "ColumnEdge",
+    "ColumnInfo",
+    "Comparison",
     "Dataset",
     "Delivery",
     "Deployment",
+    "Difference",
     "DriftReport",
     "Edge",
     "Event",
     "Experiment",
     "Incoming",
+    "LineageGraph",
     "LoggedMetric",
     "LoggedModel",
     "Measurement",
     "MetricWriter",
     "Model",
+    "ModelCard",
+    "ModelLink",
     "ModelVersion",
     "Order",
     "Page",
     "Run",
+    "SchemaChange",
+    "TableInfo",
     "TableVersion",
     "UNSET",
     "Unset",
     "Webhook",
+    "accept_openlineage",
     "add_artifact",
+    "add_column_lineage",
+    "add_edges",
     "add_lineage",
     "alerts",
     "alias_history",
     "check_path",
+    "collect_garbage",
+    "compare",
     "create_experiment",
     "create_logged_model",
     "create_model",
@@ -154,8 +209,11 @@ __all__ = [
     "deliveries",
     "deployment",
     "deployments",
+    "describe_column",
     "describe_model",
+    "describe_table",
     "downstream",
+    "downstream_columns",
     "drift_reports",
     "drop_alias",
     "drop_parts",
@@ -171,24 +229,31 @@ __all__ = [
     "join_parts",
     "latest_versions",
     "latest_versions_of",
+    "lineage_graph",
     "list_artifacts",
     "locate",
+    "log_inputs",
     "log_metrics",
     "log_model_metrics",
     "log_model_params",
     "log_params",
     "logged_model",
+    "marked",
     "measurements",
     "metric_history",
     "migrate_schema",
     "model",
+    "model_card",
     "model_reference",
     "model_version",
     "model_versions",
     "models",
     "move_stage",
+    "openlineage_events",
     "part_name",
+    "purge_deleted",
     "purge_logged_models",
+    "purge_run",
     "put_bytes",
     "put_file",
     "put_folder",
@@ -209,30 +274,36 @@ __all__ = [
     "run",
     "run_folder",
     "runs",
+    "schema_history",
     "schema_version",
     "search_experiments",
     "search_logged_models",
     "search_models",
     "search_runs",
+    "search_tables",
     "search_versions",
     "seconds_until_due",
     "set_alias",
     "set_experiment_tags",
     "set_tags",
+    "settle_interrupted",
     "snapshot_artifacts",
     "start_run",
     "start_upload",
+    "table_info",
     "table_version",
     "table_versions",
     "tables",
     "tag_logged_model",
     "tag_model",
+    "to_pandas",
     "trials",
     "try_webhook",
     "untag_logged_model",
     "untag_model",
     "update_webhook",
     "upstream",
+    "upstream_columns",
     "webhook",
     "webhooks",
 ]

@@ -79,7 +79,9 @@ def add_artifact(ws: Workspace, path: str, digest: str, size: int) -> ArtifactEn
         if known is not None and known.digest is None:
             raise Conflict(f"artifact path {path!r} is a folder: name a file in it")
         folders = [dict(zip(("folder", "name"), split(each), strict=True)) for each in above]
-        insert_new(session, ArtifactEntryRow, [{**each, "digest": None, "size": 0, "created_at": at} for each in folders])
+        insert_new(
+            session, ArtifactEntryRow, [{**each, "digest": None, "size": 0, "created_at": at} for each in folders]
+        )
         folder, name = split(path)
         row = {"folder": folder, "name": name, "digest": digest, "size": size, "created_at": at}
         upsert(session, ArtifactEntryRow, [row], key=["folder", "name"], changed=["digest", "size", "created_at"])
@@ -116,7 +118,10 @@ def list_artifacts(ws: Workspace, folder: str = "") -> list[ArtifactEntry]:
     Raises:
         InvalidName: The path is not valid.
 
-    Example: see `add_artifact`.
+    Example:
+        >>> import tempfile
+        >>> list_artifacts(Workspace.open(tempfile.mkdtemp()), "0")
+        []
     """
     if folder:
         view = _view(ws, check_path(folder))

@@ -101,7 +101,11 @@ def get_bytes(ws: Workspace, digest: str) -> bytes:
         ArtifactCorrupt: It is missing, or its content changed.
         StorageError: The storage is unreachable.
 
-    Example: see `put_bytes`.
+    Example:
+        >>> import tempfile
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> get_bytes(ws, put_bytes(ws, b"model"))
+        b'model'
     """
     sink = io.BytesIO()
     _fetch(ws, digest, sink)

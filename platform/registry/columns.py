@@ -67,6 +67,8 @@ def clean(text: str) -> str:
         >>> clean("a" + chr(0) + "b") == "a" + chr(0xFFFD) + "b"
         True
     """
+    if text.isascii() and "\0" not in text:  # nearly always
+        return text
     return text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

@@ -138,9 +138,7 @@ def _take(ws: Workspace, limit: int) -> list[_Taken]:
                 continue
             row.attempts += 1
             row.due_at = at + timedelta(seconds=LEASE)
-            found.append(
-                _Taken(row.seq or 0, row.id, row.event, row.payload, row.attempts, hook.url, hook.secret)
-            )
+            found.append(_Taken(row.seq or 0, row.id, row.event, row.payload, row.attempts, hook.url, hook.secret))
     return found
 
 

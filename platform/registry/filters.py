@@ -33,7 +33,7 @@ LONGEST = 100_000  # characters of a filter
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One comparison: `kind` is ``attribute``, ``tag``, ``param`` or ``metric``; the value is text, a number or texts."""
+    """One comparison. `kind` is ``attribute``, ``tag``, ``param`` or ``metric``; a value is text, a number or texts."""
 
     kind: str
     key: str
@@ -84,28 +84,31 @@ def parse_order(clauses: Iterable[str], keys: Iterable[str]) -> list[Order]:
     for clause in clauses:
         match = re.fullmatch(r"\s*(?:attributes?\.)?[`\"]?([\w.]+?)[`\"]?(?:\s+(ASC|DESC))?\s*", clause, re.IGNORECASE)
         if match is None or match[1] not in allowed:
-            raise DataError(f"Invalid order_by clause {clause!r:.200}: use one of {', '.join(allowed)}, then ASC or DESC")
+            raise DataError(
+                f"Invalid order_by clause {clause!r:.200}: use one of {', '.join(allowed)}, then ASC or DESC"
+            )
         found.append(Order(match[1], (match[2] or "ASC").upper() == "ASC"))
     if len({order.key for order in found}) < len(found):
         raise DataError(f"order_by contains duplicate fields: {', '.join(order.key for order in found)}")
     return found
 
 
-def compared(dialect: str, column: ColumnElement[Any], comparator: str, value: Any) -> ColumnElement[bool]:
+def compared(dialect: str, column: Any, comparator: str, value: Any) -> ColumnElement[bool]:
     """SQL of a comparison; ``LIKE`` minds case on both databases, ``ILIKE`` on none.
 
     Raises:
         DataError: The value does not fit the comparator.
     """
     if comparator in ("IN", "NOT IN"):
-        return column.in_(value) if comparator == "IN" else column.not_in(value)
+        chosen: ColumnElement[bool] = column.in_(value) if comparator == "IN" else column.not_in(value)
+        return chosen
     if comparator in ("LIKE", "NOT LIKE"):
-        found = column.op("GLOB")(_glob(value)) if dialect == "sqlite" else column.like(value)
+        found: ColumnElement[bool] = column.op("GLOB")(_glob(value)) if dialect == "sqlite" else column.like(value)
         return not_(found) if comparator == "NOT LIKE" else found
     if comparator == "ILIKE":
         return func.lower(column).like(func.lower(value))
     operations = {"=": column.__eq__, "!=": column.__ne__}
-    operations |= {">": column.__gt__, ">=": column.__ge__, "<": column.__lt__, "<=": column.__le__}  # type: ignore[dict-item]
+    operations |= {">": column.__gt__, ">=": column.__ge__, "<": column.__lt__, "<=": column.__le__}
     result: ColumnElement[bool] = operations[comparator](value)
     return result
 

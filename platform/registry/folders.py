@@ -62,7 +62,14 @@ def fetch_folder(ws: Workspace, digest: str, dest: str | Path) -> Path:
         ArtifactCorrupt: A file is missing or changed, or the manifest is not one (or names a path outside).
         StorageError: The storage is unreachable, or `dest` cannot be written.
 
-    Example: see `put_folder`.
+    Example:
+        >>> import tempfile
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> model = Path(tempfile.mkdtemp())
+        >>> _ = (model / "model.json").write_text("{}")
+        >>> copy = fetch_folder(ws, put_folder(ws, model), Path(tempfile.mkdtemp()) / "copy")
+        >>> [path.name for path in copy.iterdir()]
+        ['model.json']
     """
     target = Path(dest)
     manifest = read_manifest(ws, digest)

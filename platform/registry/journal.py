@@ -106,7 +106,15 @@ def events(
 ) -> list[Event]:
     """Events with an id greater than `after`, oldest first: pass the last id seen to go on from there.
 
-    Example: see `record_event`.
+    Example:
+        >>> import tempfile
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> _ = record_event(ws, "file-arrived", Node("source", "flights"), {"file": "july.csv"})
+        >>> seen = events(ws)
+        >>> [(event.kind, event.payload) for event in seen]
+        [('file-arrived', {'file': 'july.csv'})]
+        >>> events(ws, after=seen[-1].id)
+        []
     """
     query = select(EventRow).where(col(EventRow.id) > after).order_by(col(EventRow.id)).limit(limit)
     if kind is not None:

@@ -37,7 +37,7 @@ _LATEST = 253_402_300_799_000  # milliseconds at the end of the year 9999
 def search_logged_models(
     ws: Workspace,
     experiment_ids: Iterable[str],
-    filter: str = "",  # noqa: A002
+    filter_text: str = "",
     *,
     order_by: Iterable[Order] = (),
     datasets: Iterable[tuple[str, str]] = (),
@@ -49,7 +49,7 @@ def search_logged_models(
     Args:
         ws: The workspace.
         experiment_ids: The experiments.
-        filter: Conditions on attributes, ``tags.key``, ``params.key`` and ``metrics.key`` joined by AND.
+        filter_text: Conditions on attributes, ``tags.key``, ``params.key`` and ``metrics.key`` joined by AND.
         order_by: Attributes or ``metrics.key``.
         datasets: Names and digests (``""`` for any); conditions on metrics look at these data sets only.
         limit: Models in a page.
@@ -74,7 +74,7 @@ def search_logged_models(
         query = select(LoggedModelRow).where(
             col(LoggedModelRow.experiment_id).in_([*experiment_ids]), col(LoggedModelRow.deleted_at).is_(None)
         )
-        for condition in parse_filter(filter):
+        for condition in parse_filter(filter_text):
             query = query.where(_clause(session, condition, sets))
         clauses = [_ordered(order) for order in order_by]
         rows = session.exec(query.order_by(*clauses, col(LoggedModelRow.seq).desc()).offset(start).limit(limit + 1))
@@ -123,8 +123,13 @@ def _ordered(order: Order) -> ColumnElement[Any]:
         known = {**_TEXTS, **_TIMES}
         if order.key not in known:
             raise DataError(f"Invalid order_by field {order.key!r:.100}: use metrics.key or one of {', '.join(known)}")
-        column = col(known[order.key])
-    return (column.asc() if order.ascending else column.desc()).nulls_last()
+        return _directed(col(known[order.key]), order)
+    return _directed(column, order)
+
+
+def _directed(column: Any, order: Order) -> ColumnElement[Any]:
+    directed: ColumnElement[Any] = (column.asc() if order.ascending else column.desc()).nulls_last()
+    return directed
 
 
 def _canonical(condition: Condition) -> Condition:

@@ -12,11 +12,10 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
-from ..core import Conflict, DataError, Deleted, InvalidName, Node, NotFound, Workspace
-from .artifact_paths import SCHEME, tree_path
+from ..core import DataError, Deleted, InvalidName, Node, NotFound, Workspace
+from .artifact_paths import tree_path
 from .engine import now, reading, writing
 from .lineage import connect
 from .model_admin import check_tags
@@ -137,7 +136,9 @@ def create_logged_model(
     if found.lifecycle != "active":
         raise Deleted(f"experiment {experiment_id} ({found.name!r}) is deleted: restore it first")
     if name and not _NAME.fullmatch(name):
-        raise InvalidName(f"name {name!r:.300} of a logged model is not valid: use 1 to 256 characters, none of /:.%\"'")
+        raise InvalidName(
+            f"name {name!r:.300} of a logged model is not valid: use 1 to 256 characters, none of /:.%\"'"
+        )
     at, model_id = now(), f"m-{uuid4().hex}"
     row = LoggedModelRow(
         id=model_id,
@@ -153,8 +154,8 @@ def create_logged_model(
     with writing(ws) as session:
         session.add(row)
         session.flush()
-        _write(session, LoggedModelTagRow, model_id, check_tags(tags or {}))
-        _write(session, LoggedModelParamRow, model_id, check_tags(params or {}))
+        write_values(session, LoggedModelTagRow, model_id, check_tags(tags or {}))
+        write_values(session, LoggedModelParamRow, model_id, check_tags(params or {}))
         connect(session, [Node("run", run_id)] if run_id else [], [Node("logged-model", model_id)])
         return _records(session, [row])[0]
 
@@ -173,7 +174,7 @@ def logged_model(ws: Workspace, model_id: str, *, deleted: bool = False) -> Logg
         raylake.core.errors.NotFound: logged model 'm-1' is not recorded: search_logged_models lists those there are
     """
     with reading(ws) as session:
-        return _records(session, [_row(session, model_id, deleted=deleted)])[0]
+        return _records(session, [logged_model_row(session, model_id, deleted=deleted)])[0]
 
 
 def finish_logged_model(ws: Workspace, model_id: str, status: str) -> LoggedModel:
@@ -183,12 +184,16 @@ def finish_logged_model(ws: Workspace, model_id: str, status: str) -> LoggedMode
         NotFound: It is unknown.
         DataError: The status is unknown.
 
-    Example: see `create_logged_model`.
+    Example:
+        >>> import tempfile
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> finish_logged_model(ws, create_logged_model(ws, "0").id, "failed").status
+        'failed'
     """
     if status not in STATUSES:
         raise DataError(f"status {status!r:.100} of a logged model is not valid: use one of {', '.join(STATUSES)}")
     with writing(ws) as session:
-        row = _row(session, model_id)
+        row = logged_model_row(session, model_id)
         row.status, row.updated_at = status, now()
         session.flush()
         return _records(session, [row])[0]
@@ -209,7 +214,7 @@ def delete_logged_model(ws: Workspace, model_id: str) -> None:
         False
     """
     with writing(ws) as session:
-        row = _row(session, model_id)
+        row = logged_model_row(session, model_id)
         row.deleted_at = row.updated_at = now()
 
 
@@ -225,13 +230,12 @@ def tag_logged_model(ws: Workspace, model_id: str, tags: Mapping[str, str]) -> L
         >>> made = create_logged_model(ws, "0")
         >>> tag_logged_model(ws, made.id, {"team": "ops"}).tags
         {'team': 'ops'}
-        >>> untag_logged_model(ws, made.id, "team")
     """
     labels = check_tags(tags)
     with writing(ws) as session:
-        row = _row(session, model_id)
+        row = logged_model_row(session, model_id)
         row.updated_at = now()
-        _write(session, LoggedModelTagRow, model_id, labels)
+        write_values(session, LoggedModelTagRow, model_id, labels)
         return _records(session, [row])[0]
 
 
@@ -241,99 +245,20 @@ def untag_logged_model(ws: Workspace, model_id: str, key: str) -> None:
     Raises:
         NotFound: The model is unknown, or has no such label.
 
-    Example: see `tag_logged_model`.
+    Example:
+        >>> import tempfile
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> made = create_logged_model(ws, "0", tags={"team": "ops"})
+        >>> untag_logged_model(ws, made.id, "team")
+        >>> logged_model(ws, made.id).tags
+        {}
     """
     with writing(ws) as session:
-        _row(session, model_id).updated_at = now()
+        logged_model_row(session, model_id).updated_at = now()
         tag = session.get(LoggedModelTagRow, (model_id, key))
         if tag is None:
             raise NotFound(f"logged model {model_id} has no tag {key!r:.300}")
         session.delete(tag)
-
-
-def log_model_params(ws: Workspace, model_id: str, params: Mapping[str, str]) -> None:
-    """Record what a logged model was made with. A parameter never changes its value.
-
-    Raises:
-        NotFound: It is unknown.
-        Conflict: A parameter has another value already.
-
-    Example:
-        >>> import tempfile
-        >>> ws = Workspace.open(tempfile.mkdtemp())
-        >>> made = create_logged_model(ws, "0", params={"depth": "3"})
-        >>> log_model_params(ws, made.id, {"eta": "0.3"})
-        >>> logged_model(ws, made.id).params
-        {'depth': '3', 'eta': '0.3'}
-    """
-    values = check_tags(params)
-    with writing(ws) as session:
-        _row(session, model_id)
-        known = _labels(session, LoggedModelParamRow, [model_id]).get(model_id, {})
-        for key in known.keys() & values.keys():
-            if known[key] != values[key]:
-                raise Conflict(f"parameter {key!r} of logged model {model_id} is {known[key]!r:.200} and stays so")
-        _write(session, LoggedModelParamRow, model_id, values)
-
-
-def log_model_metrics(ws: Workspace, model_id: str, metrics: Iterable[LoggedMetric]) -> None:
-    """Record what was measured of a logged model; of each metric and data set the newest value stays.
-
-    Raises:
-        NotFound: It is unknown.
-
-    Example:
-        >>> import tempfile
-        >>> ws = Workspace.open(tempfile.mkdtemp())
-        >>> made = create_logged_model(ws, "0")
-        >>> log_model_metrics(ws, made.id, [LoggedMetric("auc", 0.7, dataset="2013")])
-        >>> logged_model(ws, made.id).metrics[0].value
-        0.7
-    """
-    with writing(ws) as session:
-        _row(session, model_id)
-        for metric in metrics:
-            key = (model_id, metric.key, metric.dataset, metric.dataset_digest)
-            known = session.get(LoggedModelMetricRow, key)
-            if known is not None and (known.step, known.logged_at) > (metric.step, metric.timestamp):
-                continue
-            row = known or LoggedModelMetricRow(
-                model_id=model_id, key=metric.key, dataset=metric.dataset, dataset_digest=metric.dataset_digest
-            )
-            row.run_id, row.value, row.step, row.logged_at = (
-                metric.run_id,
-                metric.value,
-                metric.step,
-                metric.timestamp,
-            )
-            session.add(row)
-            session.flush()
-
-
-def purge_logged_models(ws: Workspace, *, before: datetime) -> int:
-    """Remove logged models that were deleted before a moment, for good, and return their number.
-
-    Example:
-        >>> import tempfile
-        >>> ws = Workspace.open(tempfile.mkdtemp())
-        >>> delete_logged_model(ws, create_logged_model(ws, "0").id)
-        >>> purge_logged_models(ws, before=now())
-        1
-    """
-    from .artifact_tree import remove_artifact
-
-    with reading(ws) as session:
-        gone = select(LoggedModelRow).where(
-            col(LoggedModelRow.deleted_at).is_not(None), col(LoggedModelRow.deleted_at) < before
-        )
-        found = _records(session, session.exec(gone).all())
-    for model in found:
-        if model.artifact_uri.startswith(SCHEME):  # elsewhere we remove nothing
-            remove_artifact(ws, model.folder.removesuffix("/artifacts"))
-    with writing(ws) as session:
-        for model in found:
-            session.execute(delete(LoggedModelRow).where(col(LoggedModelRow.id) == model.id))
-    return len(found)
 
 
 def logged_model_records(session: Session, rows: Iterable[LoggedModelRow]) -> list[LoggedModel]:
@@ -341,21 +266,26 @@ def logged_model_records(session: Session, rows: Iterable[LoggedModelRow]) -> li
     return _records(session, [*rows])
 
 
-def _row(session: Session, model_id: str, *, deleted: bool = False) -> LoggedModelRow:
+def logged_model_row(session: Session, model_id: str, *, deleted: bool = False) -> LoggedModelRow:
+    """The row of a logged model.
+
+    Raises:
+        NotFound: There is none, or it is deleted and `deleted` is false.
+    """
     row = session.exec(select(LoggedModelRow).where(LoggedModelRow.id == model_id)).first()
     if row is None or (row.deleted_at is not None and not deleted):
-        raise NotFound(
-            f"logged model {model_id!r:.100} is not recorded: search_logged_models lists those there are"
-        )
+        raise NotFound(f"logged model {model_id!r:.100} is not recorded: search_logged_models lists those there are")
     return row
 
 
-def _write(session: Session, table: Any, model_id: str, values: Mapping[str, str]) -> None:
+def write_values(session: Session, table: Any, model_id: str, values: Mapping[str, str]) -> None:
+    """Set labels or parameters inside an open transaction."""
     rows = [{"model_id": model_id, "key": key, "value": value} for key, value in values.items()]
     upsert(session, table, rows, key=["model_id", "key"], changed=["value"])
 
 
-def _labels(session: Session, table: Any, ids: list[str]) -> dict[str, dict[str, str]]:
+def values_of(session: Session, table: Any, ids: list[str]) -> dict[str, dict[str, str]]:
+    """Labels or parameters of logged models."""
     found: dict[str, dict[str, str]] = {}
     for start in range(0, len(ids), _BATCH):
         query = select(table).where(col(table.model_id).in_(ids[start : start + _BATCH])).order_by(col(table.key))
@@ -379,7 +309,7 @@ def _metrics(session: Session, ids: list[str]) -> dict[str, list[LoggedMetric]]:
 def _records(session: Session, rows: Iterable[LoggedModelRow]) -> list[LoggedModel]:
     rows = [*rows]
     ids = [row.id for row in rows]
-    tags, params = (_labels(session, table, ids) for table in (LoggedModelTagRow, LoggedModelParamRow))
+    tags, params = (values_of(session, table, ids) for table in (LoggedModelTagRow, LoggedModelParamRow))
     metrics = _metrics(session, ids)
     return [
         LoggedModel(

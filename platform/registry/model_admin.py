@@ -21,9 +21,7 @@ ACTIVE_STAGES = ("Staging", "Production")
 LONGEST_KEY, LONGEST_VALUE = 250, 100_000
 
 
-def create_model(
-    ws: Workspace, name: str, *, description: str = "", tags: Mapping[str, str] | None = None
-) -> Model:
+def create_model(ws: Workspace, name: str, *, description: str = "", tags: Mapping[str, str] | None = None) -> Model:
     """Create a model without versions. (`register` creates the model by itself.)
 
     Args:
@@ -127,7 +125,13 @@ def untag_model(ws: Workspace, name: str, key: str, *, version: int | None = Non
     Raises:
         NotFound: The model or version is unknown.
 
-    Example: see `tag_model`.
+    Example:
+        >>> import tempfile
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> _ = create_model(ws, "flight-delay", tags={"team": "ops"})
+        >>> untag_model(ws, "flight-delay", "team")
+        >>> model(ws, "flight-delay").tags
+        {}
     """
     with writing(ws) as session:
         _subject(session, name, version).updated_at = now()

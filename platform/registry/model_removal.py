@@ -124,7 +124,7 @@ def _refuse_served(session: Session, name: str, version: int | None = None) -> N
 
 def _empty(session: Session, row: ModelVersionRow, at: datetime) -> None:
     for table in (AliasRow, ModelVersionTagRow):
-        columns = MAPPERS.metadata.tables[table.__tablename__].c  # type: ignore[index]
+        columns = MAPPERS.metadata.tables[table.__tablename__].c
         session.execute(delete(table).where(columns.model == row.model, columns.version == row.version))
     row.artifact, row.run_id, row.metrics, row.description = "", None, {}, ""
     row.source, row.run_link, row.logged_model, row.stage = "", "", None, "None"
@@ -142,7 +142,9 @@ def _move_versions(session: Session, name: str, new_name: str) -> None:
     for table in _referring("model_version", "model"):
         session.execute(update(tables[table]).where(tables[table].c.model == name).values(model=new_name))
     session.execute(delete(versions).where(versions.c.model == name))
-    session.execute(update(NodeRow).where(col(NodeRow.kind) == "model", col(NodeRow.name) == name).values(name=new_name))
+    session.execute(
+        update(NodeRow).where(col(NodeRow.kind) == "model", col(NodeRow.name) == name).values(name=new_name)
+    )
 
 
 def _referring(*targets: str) -> list[str]:

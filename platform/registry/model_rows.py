@@ -80,7 +80,9 @@ def resolve(session: Session, wanted: Wanted) -> ModelVersionRow:
     Raises:
         NotFound: The model, version or alias is unknown; the message lists those that exist.
     """
-    query = select(ModelVersionRow).where(ModelVersionRow.model == wanted.name, col(ModelVersionRow.deleted_at).is_(None))
+    query = select(ModelVersionRow).where(
+        ModelVersionRow.model == wanted.name, col(ModelVersionRow.deleted_at).is_(None)
+    )
     if wanted.alias is not None:
         pointer = session.get(AliasRow, (wanted.name, wanted.alias))
         query = query.where(ModelVersionRow.version == (pointer.version if pointer else None))
@@ -116,9 +118,7 @@ def version_records(session: Session, rows: Sequence[ModelVersionRow]) -> list[M
     for tag in _of(session, ModelVersionTagRow, names, query):
         tags.setdefault((tag.model, tag.version), {})[tag.key] = tag.value
     keys = [(row.model, row.version) for row in rows]
-    return [
-        _version(row, sorted(aliases.get(key, ())), tags.get(key, {})) for key, row in zip(keys, rows, strict=True)
-    ]
+    return [_version(row, sorted(aliases.get(key, ())), tags.get(key, {})) for key, row in zip(keys, rows, strict=True)]
 
 
 def version_record(session: Session, row: ModelVersionRow) -> ModelVersion:

@@ -46,13 +46,18 @@ _VERSION_ORDER: Mapping[str, Any] = {
 
 
 def search_models(
-    ws: Workspace, filter: str = "", *, order_by: Iterable[str] = (), limit: int = 100, page: str = ""  # noqa: A002
+    ws: Workspace,
+    filter_text: str = "",
+    *,
+    order_by: Iterable[str] = (),
+    limit: int = 100,
+    page: str = "",
 ) -> tuple[list[Model], str]:
     """Models that match a filter, a page at a time.
 
     Args:
         ws: The workspace.
-        filter: Conditions on ``name`` and ``tags.key`` joined by AND, such as ``name LIKE 'flight%'``.
+        filter_text: Conditions on ``name`` and ``tags.key`` joined by AND, such as ``name LIKE 'flight%'``.
         order_by: ``name``, ``creation_timestamp`` or ``last_updated_timestamp``, with ``ASC`` or ``DESC``.
         limit: Models in a page.
         page: What the call for the page before returned.
@@ -75,7 +80,7 @@ def search_models(
     start = parse_page(page)
     with reading(ws) as session:
         query = select(ModelRow).where(col(ModelRow.deleted_at).is_(None))
-        for condition in parse_filter(filter):
+        for condition in parse_filter(filter_text):
             query = query.where(_model_clause(session, condition))
         clauses = [_directed(_MODEL_ORDER[order.key], order.ascending) for order in orders]
         rows = session.exec(query.order_by(*clauses, col(ModelRow.name)).offset(start).limit(limit + 1)).all()
@@ -83,13 +88,18 @@ def search_models(
 
 
 def search_versions(
-    ws: Workspace, filter: str = "", *, order_by: Iterable[str] = (), limit: int = 1000, page: str = ""  # noqa: A002
+    ws: Workspace,
+    filter_text: str = "",
+    *,
+    order_by: Iterable[str] = (),
+    limit: int = 1000,
+    page: str = "",
 ) -> tuple[list[ModelVersion], str]:
     """Versions that match a filter, a page at a time.
 
     Args:
         ws: The workspace.
-        filter: Conditions on ``name``, ``version_number``, ``run_id``, ``source_path`` and ``tags.key``.
+        filter_text: Conditions on ``name``, ``version_number``, ``run_id``, ``source_path`` and ``tags.key``.
         order_by: ``name``, ``version_number``, ``creation_timestamp`` or ``last_updated_timestamp``.
         limit: Versions in a page.
         page: What the call for the page before returned.
@@ -112,7 +122,7 @@ def search_versions(
     start = parse_page(page)
     with reading(ws) as session:
         query = select(ModelVersionRow).where(col(ModelVersionRow.deleted_at).is_(None))
-        for condition in parse_filter(filter):
+        for condition in parse_filter(filter_text):
             query = query.where(_version_clause(session, condition))
         clauses = [_directed(_VERSION_ORDER[order.key], order.ascending) for order in orders]
         ties = (col(ModelVersionRow.model), col(ModelVersionRow.version).desc())

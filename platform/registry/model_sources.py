@@ -132,7 +132,7 @@ def _of_logged_model(ws: Workspace, source: str, found: str, inner: str, run_id:
 
 def _of_version(ws: Workspace, source: str, ref: str, run_id: str, model_id: str) -> _Origin:
     version = model_version(ws, ref)
-    if run_id and run_id != version.run_id or model_id and model_id != version.logged_model:
+    if (run_id and run_id != version.run_id) or (model_id and model_id != version.logged_model):
         raise _not_of(source, f"run {run_id}" if run_id else f"logged model {model_id}")
     pinned = f"models:/{version.name}/{version.version}"
     return _Origin(version.artifact, pinned, version.run_id, version.logged_model, version.node)

@@ -111,7 +111,14 @@ def end_deployment(ws: Workspace, endpoint: str, *, status: str = "ended") -> De
     Raises:
         NotFound: The endpoint is unknown.
 
-    Example: see `record_deployment`.
+    Example:
+        >>> import tempfile
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> from raylake.registry import register_artifact
+        >>> version = register_artifact(ws, "0" * 64, name="flight-delay")
+        >>> _ = record_deployment(ws, "delays", version, target="flight-delay@1")
+        >>> end_deployment(ws, "delays").status
+        'ended'
     """
     with writing(ws) as session:
         _newest(session, endpoint)

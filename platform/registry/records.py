@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from ..core import Node, Ref
+from .show import Shown
 
 
 @dataclass(frozen=True, slots=True)
-class TableVersion:
+class TableVersion(Shown):
     """One immutable version of a Delta table.
 
     Attributes:
@@ -56,7 +57,7 @@ class TableVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Run(Shown):
     """One execution: a fit, a trial, a study, a materialisation, ...
 
     Attributes:
@@ -102,7 +103,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class Model(Shown):
     """A model's name, with what is known of its versions.
 
     Attributes:
@@ -125,7 +126,7 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelVersion:
+class ModelVersion(Shown):
     """One version of a model: what it is made of never changes.
 
     Name, version, artifact, run, metrics, source and lineage are fixed when it is registered. What is said about it
@@ -189,7 +190,7 @@ class ModelVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class Deployment:
+class Deployment(Shown):
     """A model version that was put behind an endpoint.
 
     Attributes:
@@ -228,7 +229,7 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
-class DriftReport:
+class DriftReport(Shown):
     """The stored result of one comparison of captured traffic with a reference.
 
     Attributes:
@@ -266,7 +267,7 @@ class DriftReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(Shown):
     """A notification.
 
     Attributes:
@@ -287,7 +288,7 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class Event(Shown):
     """Something that happened.
 
     Attributes:
@@ -305,9 +306,39 @@ class Event:
     created_at: datetime
 
 
+def stands_for(one: Node, other: Node) -> bool:
+    """Whether two nodes are the same thing in the same version; a node without a version is in all of them.
+
+    Example:
+        >>> stands_for(Node("model", "m"), Node("model", "m", "3"))
+        True
+    """
+    versions = one.version == other.version or not one.version or not other.version
+    return (one.kind, one.name) == (other.kind, other.name) and versions
+
+
 @dataclass(frozen=True, slots=True, order=True)
-class Edge:
+class Edge(Shown):
     """One edge of the lineage graph: `target` was made from `source`."""
 
     source: Node
     target: Node
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ColumnEdge(Shown):
+    """One column that was made from another.
+
+    Attributes:
+        source: What was read.
+        source_column: Its column.
+        target: What was written.
+        target_column: Its column.
+        how: How, in a word or two (``mean over 3h``, ``scale``); ``""`` for a copy.
+    """
+
+    source: Node
+    source_column: str
+    target: Node
+    target_column: str
+    how: str = ""

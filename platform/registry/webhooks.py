@@ -298,9 +298,7 @@ def delivery_record(row: WebhookDeliveryRow) -> Delivery:
 def _row(session: Session, webhook_id: str) -> WebhookRow:
     row = session.exec(select(WebhookRow).where(WebhookRow.id == webhook_id)).first()
     if row is None:
-        raise NotFound(
-            f"webhook {webhook_id!r:.100} is not recorded: registry.webhooks(ws) lists those there are"
-        )
+        raise NotFound(f"webhook {webhook_id!r:.100} is not recorded: registry.webhooks(ws) lists those there are")
     return row
 
 

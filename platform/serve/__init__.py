@@ -1,18 +1,23 @@
 """Online prediction: registered models behind HTTP on Ray Serve, with look-up, capture and hot swap."""
 
 from .deploy import deploy, endpoint, endpoints, shutdown, status, undeploy
+from .trace import Code, Prediction, Trace, trace
 from .values import Autoscale, Capture, Endpoint
 from .waiting import wait_captured, wait_for_version
 
 __all__ = [
     "Autoscale",
     "Capture",
+    "Code",
     "Endpoint",
+    "Prediction",
+    "Trace",
     "deploy",
     "endpoint",
     "endpoints",
     "shutdown",
     "status",
+    "trace",
     "undeploy",
     "wait_captured",
     "wait_for_version",

@@ -60,9 +60,16 @@ def deploy(
         DeploymentFailed: The replicas did not become healthy; nothing is left behind.
 
     Example:
-        >>> endpoint = deploy(ws, "flight-delay@champion", autoscale=Autoscale(0, 8))  # doctest: +SKIP
-        >>> endpoint.predict_url  # doctest: +SKIP
-        'http://127.0.0.1:8000/models/flight-delay/predict'
+        >>> endpoint = deploy(ws, "flight-delay@champion", name="delays", autoscale=Autoscale(1, 2))
+        >>> endpoint.predict_url
+        'http://127.0.0.1:.../models/delays/predict'
+        >>> flight = {"scheduled_at": "2013-07-01T08:00:00Z", "distance": 1400, "carrier": "UA", "wind": 9.2}
+        >>> answer = httpx.post(endpoint.predict_url, json={"rows": [flight | {"night": False}]}).json()
+        >>> 0 < answer["predictions"][0] < 1
+        True
+        >>> undeploy(ws, "delays")
+        >>> status(ws, "delays")["status"]
+        'ended'
     """
     autoscale, capture = autoscale or Autoscale(), capture or Capture()
     endpoint_name = check_name(name or Ref.parse(target).name, "endpoint name")
@@ -96,7 +103,10 @@ def undeploy(ws: Workspace, name: str) -> None:
         NotFound: No endpoint of that name was ever deployed.
 
     Example:
-        >>> undeploy(ws, "flight-delay")  # doctest: +SKIP
+        >>> undeploy(ws, "no-such")
+        Traceback (most recent call last):
+        ...
+        raylake.core.errors.NotFound: endpoint 'no-such' was never deployed; endpoints: ...flight-delay
     """
     known = deployment(ws, check_name(name, "endpoint name"))
     ensure_ray(ws)
@@ -152,8 +162,9 @@ def status(ws: Workspace, name: str) -> dict[str, Any]:
         NotFound: No endpoint of that name was ever deployed.
 
     Example:
-        >>> status(ws, "flight-delay")["replicas"]  # doctest: +SKIP
-        {'RUNNING': 1}
+        >>> found = status(ws, "flight-delay")
+        >>> found["status"], found["replicas"], found["model"]["version"]
+        ('running', {'RUNNING': 1}, 1)
     """
     known = deployment(ws, check_name(name, "endpoint name"))
     ensure_ray(ws)
@@ -177,6 +188,8 @@ def shutdown(ws: Workspace) -> None:
     """Take every endpoint down and stop Serve; no process of it stays. Harmless when nothing runs.
 
     Example:
+        >>> [found.name for found in endpoints(ws)]
+        ['flight-delay']
         >>> shutdown(ws)  # doctest: +SKIP
     """
     import ray

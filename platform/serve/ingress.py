@@ -25,6 +25,7 @@ from typing import Any
 from ..core import ConfigError, Workspace
 
 LOOPBACK = "127.0.0.1"
+STOP_TIMEOUT = 30.0
 QUIET = {"enable_access_log": False, "log_level": "WARNING"}
 # Below the kernel's range for outgoing connections and above that of Ray's workers, so that nothing else takes one
 # between our look and HAProxy's bind.
@@ -71,11 +72,31 @@ def serve_runs() -> bool:
 
 def stop_serve() -> None:
     """Stop Serve and everything it started; nothing happens when it does not run."""
-    from ray import serve
+    from ray.serve.context import _disconnect, _get_global_client
 
-    if serve_runs():
-        serve.shutdown()  # type: ignore[no-untyped-call]
+    client = _get_global_client(raise_if_no_controller_running=False)
+    if client is not None:
+        client.shutdown_cached_handles()  # type: ignore[no-untyped-call]
+        _end(client._controller)
+        _disconnect()  # type: ignore[no-untyped-call]
     shutil.rmtree(_folder(), ignore_errors=True)
+
+
+def _end(controller: Any) -> None:
+    """Ask Serve's controller to stop everything and then itself, and wait until it has.
+
+    As `ray.serve.shutdown` does, but without retries: the call ends with the death of the controller, which Ray would
+    report on the terminal as a failed task to be tried again for ever.
+    """
+    import ray
+
+    ending = controller.graceful_shutdown.options(max_task_retries=0).remote()
+    try:
+        ray.get(ending, timeout=STOP_TIMEOUT)
+    except ray.exceptions.RayActorError:
+        return
+    except ray.exceptions.GetTimeoutError:
+        logging.getLogger("ray.serve").warning("Serve did not stop within %.0f seconds", STOP_TIMEOUT)
 
 
 def fast_front(ports: list[int]) -> dict[str, str]:

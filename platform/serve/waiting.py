@@ -28,7 +28,11 @@ def wait_for_version(endpoint: Endpoint, version: int, timeout: float = 30.0) ->
         DeploymentFailed: Not all replicas answered with it in time; the message says what they run and why.
 
     Example:
-        >>> wait_for_version(endpoint, 2)  # doctest: +SKIP
+        >>> wait_for_version(endpoint, 1)
+        >>> wait_for_version(endpoint, 2, timeout=0.2)
+        Traceback (most recent call last):
+        ...
+        raylake.core.errors.DeploymentFailed: endpoint 'flight-delay' does not answer with version 2 after 0.2 s ...
     """
     deadline = time.monotonic() + timeout
     seen: dict[str, dict[str, Any]] = {}
@@ -63,8 +67,8 @@ def wait_captured(ws: Workspace, endpoint: str, rows: int, timeout: float = 30.0
         DeploymentFailed: There are fewer after `timeout` seconds.
 
     Example:
-        >>> wait_captured(ws, "flight-delay", 1000)  # doctest: +SKIP
-        1000
+        >>> wait_captured(ws, "flight-delay", 100)
+        100
     """
     table = f"{PREDICTIONS}.{endpoint}"
     deadline = time.monotonic() + timeout

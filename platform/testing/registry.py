@@ -14,6 +14,8 @@ from threading import Barrier
 
 from .. import registry
 from ..core import Node, Workspace
+from .registry_access import AccessContract
+from .registry_governance import GovernanceContract
 from .registry_lineage import LineageContract, same_thing, walk_by_hand
 from .registry_models import ModelsContract
 from .registry_operations import OperationsContract
@@ -67,7 +69,14 @@ class ProcessContract:
 
 
 class RegistryConformance(
-    TablesContract, RunsContract, ModelsContract, OperationsContract, LineageContract, ProcessContract
+    TablesContract,
+    GovernanceContract,
+    RunsContract,
+    ModelsContract,
+    OperationsContract,
+    LineageContract,
+    AccessContract,
+    ProcessContract,
 ):
     """The whole contract. A subclass gives a `ws` fixture: a `Workspace` with a new registry for every test."""
 

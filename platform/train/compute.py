@@ -77,8 +77,7 @@ def resolve(ws: Workspace, compute: Compute) -> Resources:
         ComputeUnavailable: The nodes cannot hold the workers, even when idle; the message says what they have.
 
     Example:
-        >>> from raylake.core import Workspace
-        >>> resolve(Workspace.open(), Compute(cpus=1)).cpus  # doctest: +SKIP
+        >>> resolve(ws, Compute(cpus=1)).cpus
         1
     """
     import ray

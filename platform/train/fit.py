@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..core import Workspace
-from ..registry import Run, finish_run, log_metrics, put_folder, start_run
+from ..registry import Run, finish_run, log_metrics, marked, put_folder, settle_interrupted, start_run
 from .compute import Resources, resolve
 from .environment import environment
 from .evaluate import evaluate
@@ -44,8 +44,8 @@ def fit(ws: Workspace, spec: Spec, *, parent: str | None = None) -> Run:
 
     Returns:
         The finished run: parameters, metrics (``auc``, ``logloss``, ``accuracy``, ``brier`` or ``rmse``, ``mae``,
-        ``r2``; ``rows``, ``rows_validation``, and seconds of each phase), environment in its tags, and the model
-        folder as its artifact.
+        ``r2``; ``rows``, ``rows_validation``, and seconds of each phase), environment, event-time column and the
+        window of event times that was used in its tags, and the model folder as its artifact.
 
     Raises:
         ComputeUnavailable: The cluster cannot hold the workers (at once, before anything is recorded).
@@ -53,11 +53,12 @@ def fit(ws: Workspace, spec: Spec, *, parent: str | None = None) -> Run:
         TrainingFailed: A worker failed. The run is recorded as failed, without an artifact.
 
     Example:
-        >>> run = fit(ws, train.Spec(train.XGBoost(), training))  # doctest: +SKIP
-        >>> run.metrics["auc"]  # doctest: +SKIP
-        0.74
+        >>> run = fit(ws, Spec(XGBoost(rounds=20), training))
+        >>> run.status, run.metrics["auc"] > 0.8
+        ('finished', True)
     """
     started = time.perf_counter()
+    settle_interrupted(ws)
     resources = resolve(ws, spec.compute)
     plan = make_plan(ws, spec)
     run = _start(ws, spec, plan, resources, parent)
@@ -89,10 +90,12 @@ def _start(ws: Workspace, spec: Spec, plan: Plan, resources: Resources, parent: 
         "environment": environment(),
         "resources": {"workers": resources.workers, **resources.bundle},
         "task": plan.task,
+        "event_time": plan.event_time,
+        "window": [moment.isoformat() for moment in plan.window],
         "validation_start": None if plan.split.start is None else plan.split.start.isoformat(),
     }
     inputs = [spec.training.version.node]
-    return start_run(ws, "train", spec.run_name, params=spec.to_dict(), tags=tags, inputs=inputs, parent=parent)
+    return start_run(ws, "train", spec.run_name, params=spec.to_dict(), tags=marked(tags), inputs=inputs, parent=parent)
 
 
 def _job(ws: Workspace, spec: Spec, plan: Plan, resources: Resources) -> Job:
@@ -144,6 +147,8 @@ def describe(spec: Spec, plan: Plan, run: str) -> Description:
         run=run,
         trainer=spec.trainer.to_dict(),
         training=plan.table,
+        event_time=plan.event_time,
+        window=plan.window,
         feature_set=None if features is None else features.to_dict(),
         torch=torch,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ class Description:
         run: Id of the training run.
         trainer: The trainer's `to_dict()`.
         training: The pinned training table.
+        event_time: The column that orders its rows in time.
+        window: Event times of the oldest and of the newest row that was used, validation rows included; ``None``
+            when there is no such column.
         feature_set: The feature set's `to_dict()`, or ``None``.
         torch: For the torch flavour, ``{"module", "options"}``.
         metrics: Validation metrics.
@@ -39,6 +43,8 @@ class Description:
     run: str
     trainer: dict[str, Any]
     training: str
+    event_time: str = ""
+    window: tuple[datetime, datetime] | None = None
     feature_set: dict[str, Any] | None = None
     torch: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
@@ -69,6 +75,8 @@ def write_info(folder: Path, about: Description) -> None:
         "run": about.run,
         "trainer": about.trainer,
         "training": about.training,
+        "event_time": about.event_time,
+        "window": None if about.window is None else [moment.isoformat() for moment in about.window],
         "feature_set": about.feature_set,
         "torch": about.torch,
         "metrics": about.metrics,

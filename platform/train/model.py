@@ -39,9 +39,11 @@ class LoadedModel:
         matrix_columns: Columns of the matrix that the model itself takes (after the recipe), in order.
 
     Example:
-        >>> model = load_model(Path("model-folder"))  # doctest: +SKIP
-        >>> model.predict(table).shape  # doctest: +SKIP
-        (100,)
+        >>> model = open_model(ws, "flight-delay@champion")
+        >>> model.signature.names
+        ('distance', 'wind', 'carrier', 'night')
+        >>> model.predict(read_table(ws, "flights")).shape
+        (500,)
     """
 
     def __init__(
@@ -139,7 +141,7 @@ def open_model(ws: Workspace, ref: str | ModelVersion, *, threads: int = 1) -> L
         ArtifactCorrupt: A stored file is missing or changed.
 
     Example:
-        >>> open_model(ws, "flight-delay@champion").signature.label  # doctest: +SKIP
+        >>> open_model(ws, "flight-delay@champion").signature.label
         'late'
     """
     digest = _digest(ws, ref)
@@ -157,8 +159,8 @@ def predict_table(
         SchemaMismatch: The table lacks columns of the model.
 
     Example:
-        >>> predict_table(ws, "flight-delay@champion", "training.flights").shape  # doctest: +SKIP
-        (160000,)
+        >>> predict_table(ws, "flight-delay@champion", "training.flights").shape
+        (500,)
     """
     loaded = model if isinstance(model, LoadedModel) else open_model(ws, model)
     if not isinstance(rows, pa.Table):

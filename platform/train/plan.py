@@ -75,6 +75,12 @@ class Plan:
     train: pa.Table
     valid: pa.Table
 
+    @property
+    def window(self) -> tuple[datetime, datetime]:
+        """Event times (UTC) of the oldest and of the newest row that the fit uses, validation rows included."""
+        ends = [pc.min_max(part.column(self.event_time).cast(MOMENT)) for part in (self.train, self.valid) if len(part)]
+        return min(end["min"].as_py() for end in ends), max(end["max"].as_py() for end in ends)
+
     def matrix(self, rows: pa.Table) -> NDArray[np.float32]:
         """The float32 (n, len(matrix_columns)) inputs of `rows`, through the recipe."""
         return prepare(rows.select(list(self.columns)), self.recipe, self.matrix_columns)

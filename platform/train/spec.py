@@ -36,9 +36,9 @@ class Spec:
 
     Example:
         >>> from raylake import train
-        >>> spec = train.Spec(train.XGBoost(), training)  # doctest: +SKIP
-        >>> spec.replace(seed=1).seed  # doctest: +SKIP
-        1
+        >>> spec = train.Spec(train.XGBoost(), training)
+        >>> spec.target, spec.replace(seed=1).seed
+        ('late', 1)
     """
 
     trainer: Trainer

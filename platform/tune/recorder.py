@@ -11,7 +11,7 @@ from typing import Any, Literal
 from ray.tune import Callback
 
 from ..core import Workspace
-from ..registry import Run, finish_run, log_metrics, start_run
+from ..registry import Run, finish_run, log_metrics, marked, start_run
 from ..train.evaluate import METRICS
 
 _MEASURES = frozenset(name for names in METRICS.values() for name in names) | {"rounds"}
@@ -43,6 +43,7 @@ class Recorder(Callback):
             "trial",
             self._study.name,
             params=dict(trial.config),
+            tags=marked(),
             inputs=self._study.inputs,
             parent=self._study.id,
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core import ConfigError, DataError, TrainingFailed, Workspace, urls
-from ..registry import Run, finish_run, start_run
+from ..registry import Run, finish_run, marked, settle_interrupted, start_run
 from ..registry import trials as trials_of
 from ..train import Compute, Spec, XGBoost, fit
 from ..train.compute import resolve
@@ -83,15 +83,18 @@ def search(
         TrainingFailed: Every trial failed. The study is recorded as failed, without an artifact.
 
     Example:
-        >>> space = {"max_depth": integer(3, 9), "learning_rate": real(0.02, 0.3, log=True)}  # doctest: +SKIP
-        >>> search(ws, spec, space, trials=8).best_params  # doctest: +SKIP
-        {'max_depth': 7, 'learning_rate': 0.11}
+        >>> from raylake.tune import integer, real
+        >>> space = {"max_depth": integer(2, 6), "learning_rate": real(0.02, 0.3, log=True)}
+        >>> study = search(ws, spec, space, trials=2)
+        >>> sorted(study.best_params), len(study.trials), study.best_value > 0.8
+        (['learning_rate', 'max_depth'], 2, True)
     """
     check_space(space, spec.trainer)
     if trials < 1 or (concurrency is not None and concurrency < 1):
         raise ConfigError(f"trials={trials!r}, concurrency={concurrency!r} is not valid: use 1 or more")
     if spec.validation == 0:
         raise ConfigError("a search needs validation rows: give the Spec a validation share or window")
+    settle_interrupted(ws)
     resolve(ws, spec.compute)
     plan = make_plan(ws, spec)
     metric, mode = _goal(plan, metric, mode)
@@ -100,7 +103,8 @@ def search(
     goal = {"metric": metric, "mode": mode, "trials": trials, "concurrency": at_once, "seed": seed}
     params = {**spec.to_dict(), "space": {name: repr(domain) for name, domain in space.items()}, **goal}
     tags = {"environment": environment(), "resources": {"concurrency": at_once, "cpus": threads}}
-    study = start_run(ws, "study", spec.run_name, params=params, tags=tags, inputs=[spec.training.version.node])
+    inputs = [spec.training.version.node]
+    study = start_run(ws, "study", spec.run_name, params=params, tags=marked(tags), inputs=inputs)
     with closing(ws, study):
         best = _tune(ws, spec, plan, space, study, goal, threads)
         best_run = fit(ws, spec.replace(trainer=spec.trainer.updated(**best.params)), parent=study.id)

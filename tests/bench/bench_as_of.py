@@ -1,12 +1,15 @@
-"""Point-in-time join beside polars and DuckDB called directly on the same tables."""
+"""Point-in-time join beside polars and DuckDB on the same tables."""
 
 from __future__ import annotations
 
-import duckdb
+import tempfile
+from pathlib import Path
+
 import numpy as np
-import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 from figures import Figure, timed
+from peers import peer_figures
 
 from raylake import features
 
@@ -34,19 +37,12 @@ def run() -> list[Figure]:
     def ours() -> pa.Table:
         return features.join_as_of(labels, values, keys=["key"], label_time="at", event_time="at", columns=["value"])
 
-    def polars() -> pl.DataFrame:
-        left, right = pl.from_arrow(labels).sort("at"), pl.from_arrow(values).sort("at")  # type: ignore[union-attr]
-        return left.join_asof(right, on="at", by="key", strategy="backward", check_sortedness=False)
-
-    def duck() -> pa.Table:
-        query = "select l.*, v.value from labels l asof left join values v on l.key = v.key and l.at >= v.at"
-        with duckdb.connect() as connection:
-            connection.register("labels", labels)
-            connection.register("values", values)
-            return connection.execute(query.replace("values v", '"values" v')).to_arrow_table()
-
-    return [
-        timed(WORK, "raylake", ours),
-        timed(WORK, "polars join_asof (sorted first)", polars),
-        timed(WORK, "DuckDB ASOF JOIN", duck),
-    ]
+    with tempfile.TemporaryDirectory() as folder:
+        files = (Path(folder, "labels.parquet"), Path(folder, "values.parquet"))
+        for file, table in zip(files, (labels, values), strict=True):
+            pq.write_table(table, file)
+        return [
+            timed(WORK, "raylake", ours),
+            *peer_figures("polars", "polars_as_of.py", WORK, *files),
+            *peer_figures("duckdb", "duckdb_as_of.py", WORK, *files),
+        ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
+
+MARK = "FIGURES "
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +60,14 @@ def rate(workload: str, who: str, work: Callable[[], int], *, unit: str, repeat:
         done = work()
         found.append(done / (time.perf_counter() - start))
     return Figure(workload, who, statistics.median(found), unit, "higher", max(found) / min(found))
+
+
+def emit(figures: list[Figure]) -> None:
+    """Print figures for the parent process, which finds them with `read_emitted`."""
+    print(MARK + json.dumps([figure.as_dict() for figure in figures]), flush=True)
+
+
+def read_emitted(output: str) -> list[Figure]:
+    """The figures that a child process emitted last in its output (none when it did not)."""
+    lines = [line for line in output.splitlines() if line.startswith(MARK)]
+    return [Figure(**made) for made in json.loads(lines[-1].removeprefix(MARK))] if lines else []

@@ -13,13 +13,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from figures import read_emitted
 from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).resolve().parent
 CHILD = (
-    "import importlib, json, sys; sys.path.insert(0, sys.argv[1]); "
-    "print('FIGURES ' + json.dumps([f.as_dict() for f in importlib.import_module(sys.argv[2]).run()]))"
+    "import importlib, sys; sys.path.insert(0, sys.argv[1]); import figures; "
+    "figures.emit(importlib.import_module(sys.argv[2]).run())"
 )
 
 
@@ -36,14 +37,14 @@ def main(words: list[str]) -> int:
 def _measure(name: str) -> list[dict[str, Any]]:
     command = [sys.executable, "-c", CHILD, str(HERE), name]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines = [line for line in done.stdout.splitlines() if line.startswith("FIGURES ")]
-    if done.returncode or not lines:
+    found = read_emitted(done.stdout)
+    if done.returncode or not found:
         raise SystemExit(f"{name} failed:\n{done.stderr[-3000:]}")
-    return list(json.loads(lines[-1].removeprefix("FIGURES ")))
+    return [figure.as_dict() for figure in found]
 
 
 def _ratio(figure: dict[str, Any], figures: list[dict[str, Any]]) -> float:
-    ours = next(f["value"] for f in figures if f["workload"] == figure["workload"] and f["who"] == "raylake")
+    ours = next(f["value"] for f in figures if f["workload"] == figure["workload"] and f["who"].startswith("raylake"))
     theirs = figure["value"]
     return float(theirs / ours if figure["better"] == "lower" else ours / theirs)
 

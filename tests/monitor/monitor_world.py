@@ -78,7 +78,8 @@ class World:
             write_reference(folder, features.append_column("score", pa.array(scores)).slice(0, 20_000))
             signature = Signature.of(features.schema, "label", "binary")
             training = f"training.{name}@{table.version}"
-            write_info(folder, Description("xgboost", signature, INPUTS, run.id, {}, training))
+            window = (rows["at"][0].as_py(), rows["at"][-1].as_py())
+            write_info(folder, Description("xgboost", signature, INPUTS, run.id, {}, training, "at", window))
             artifact = registry.put_folder(self.ws, folder)
         return registry.finish_run(self.ws, run.id, metrics={"auc": auc(scores, labels)}, artifact=artifact)
 

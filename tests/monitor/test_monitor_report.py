@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from monitor_world import FAKE, World, moment
+from monitor_world import FAKE, INSTANT, World, moment
 
 from raylake import registry
 from raylake.core import DataError, NotFound, Workspace
 from raylake.monitor import Renderer, add_labels, report, report_async
+from raylake.monitor.figures import trained_until
 
 JULY = (moment(7), moment(8))
 
@@ -159,3 +161,11 @@ def test_a_window_without_traffic_is_refused(world: World) -> None:
         report(world.ws, world.endpoint, (moment(2).replace(tzinfo=None), moment(3)))
     with pytest.raises(NotFound, match="nobody"):
         report(world.ws, "nobody", JULY)
+
+
+def test_the_model_says_where_its_training_ends_whatever_other_times_its_table_has(ws: Workspace) -> None:
+    made = World(ws, rows=1_000)
+    expires = pa.array([datetime(2099, 1, 1, tzinfo=UTC)] * made.rows.num_rows, INSTANT)
+    made.rows = made.rows.append_column("expires", expires)
+    version = made.deploy(moment(7))
+    assert trained_until(ws, version) == made.between(moment(1), moment(7))["at"][-1].as_py()

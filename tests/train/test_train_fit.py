@@ -2,8 +2,10 @@ import os
 import signal
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from raylake import registry, train
@@ -52,6 +54,21 @@ def test_the_same_spec_gives_the_same_model(ray_ws, fast):
     assert first.info["files"]["model.ubj"] == second.info["files"]["model.ubj"]
     other = train.open_model(ray_ws, train.fit(ray_ws, spec.replace(seed=4)).artifact)
     assert other.info["files"]["model.ubj"] != first.info["files"]["model.ubj"]
+
+
+def test_run_and_model_say_which_moments_were_used(ray_ws, frame, training):
+    rows = frame(600)
+    rows = rows.append_column(
+        "expires", pa.array([datetime(2099, 1, 1, tzinfo=UTC)] * 600, rows.schema.field("at").type)
+    )
+    spec = train.Spec(train.XGBoost(5), training(ray_ws, rows))
+    ends = [datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 1, tzinfo=UTC) + timedelta(hours=599)]
+    whole, without = (train.fit(ray_ws, spec.replace(validation=share)) for share in (0.2, 0))
+    early = train.fit(ray_ws, spec.replace(validation=(ends[0] + timedelta(hours=100), ends[0] + timedelta(hours=300))))
+    for run, last in ((whole, ends[1]), (without, ends[1]), (early, ends[0] + timedelta(hours=299))):
+        info = train.open_model(ray_ws, run.artifact).info
+        assert (info["event_time"], info["window"]) == ("at", [ends[0].isoformat(), last.isoformat()])
+        assert (run.tags["event_time"], run.tags["window"]) == ("at", info["window"])
 
 
 def test_without_validation_metrics_are_of_the_training_rows(ray_ws, fast):

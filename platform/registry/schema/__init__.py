@@ -1,15 +1,15 @@
 """The registry's tables as SQLModel rows, a module by noun. Private: callers get the frozen records of `records.py`."""
 
+from .access import AuditRow, TokenRow
 from .artifacts import ArtifactEntryRow
 from .base import MAPPERS, Row
 from .catalog import TableVersionRow
+from .governance import ColumnInfoRow, TableInfoRow
 from .journal import AlertRow, EventRow
-from .lineage import EdgeRow, NodeRow
+from .lineage import ColumnEdgeRow, EdgeRow, LineageEventRow, NodeRow
 from .logged_models import LoggedModelMetricRow, LoggedModelParamRow, LoggedModelRow, LoggedModelTagRow
 from .models import AliasMoveRow, AliasRow, ModelRow, ModelTagRow, ModelVersionRow, ModelVersionTagRow
 from .operations import DeploymentRow, DriftReportRow
-from .tracking import MetricRow, RunRow
-from .webhooks import WebhookDeliveryRow, WebhookRow
 from .tracking import (
     DatasetInputRow,
     DatasetRow,
@@ -22,12 +22,16 @@ from .tracking import (
     RunRow,
     TagRow,
 )
+from .webhooks import WebhookDeliveryRow, WebhookRow
 
 __all__ = [
     "AlertRow",
     "AliasMoveRow",
     "AliasRow",
     "ArtifactEntryRow",
+    "ColumnInfoRow",
+    "AuditRow",
+    "ColumnEdgeRow",
     "DatasetInputRow",
     "DatasetRow",
     "DeploymentRow",
@@ -38,6 +42,7 @@ __all__ = [
     "LoggedModelParamRow",
     "LoggedModelRow",
     "LoggedModelTagRow",
+    "LineageEventRow",
     "ExperimentRow",
     "ExperimentTagRow",
     "LatestMetricRow",
@@ -52,8 +57,10 @@ __all__ = [
     "Row",
     "RunModelRow",
     "RunRow",
+    "TableInfoRow",
     "TableVersionRow",
     "WebhookDeliveryRow",
     "WebhookRow",
+    "TokenRow",
     "TagRow",
 ]

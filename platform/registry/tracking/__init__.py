@@ -10,7 +10,9 @@ from .experiments import (
     set_experiment_tags,
 )
 from .ingest import MetricWriter
+from .inputs import log_inputs
 from .metrics import delete_tag, log_metrics, log_params, measurements, metric_history, set_tags
+from .purge import purge_deleted, purge_run
 from .runs import delete_run, finish_run, restore_run, run, runs, start_run, trials
 from .search import search_experiments, search_runs
 from .values import Dataset, Experiment, Measurement, ModelLink, Page, RunView
@@ -30,10 +32,13 @@ __all__ = [
     "delete_tag",
     "experiment",
     "finish_run",
+    "log_inputs",
     "log_metrics",
     "log_params",
     "measurements",
     "metric_history",
+    "purge_deleted",
+    "purge_run",
     "rename_experiment",
     "restore_experiment",
     "restore_run",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import delete, func, update
+from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from ...core import Conflict, DataError, Deleted, NotFound, Workspace
@@ -40,8 +40,8 @@ def create_experiment(
     """
     if not name:
         raise DataError("Invalid experiment name: '': give it a name")
-    at = now()
     with writing(ws) as session:
+        at = now()
         taken = session.exec(select(ExperimentRow).where(ExperimentRow.name == name)).first()
         if taken is not None:
             hint = "restore it, or purge it" if taken.lifecycle == DELETED else "take another name"
@@ -228,8 +228,8 @@ def _put_tags(session: Session, experiment_id: int, tags: Mapping[str, str]) -> 
 
 
 def _turn(ws: Workspace, which: str | int, before: str, after: str) -> None:
-    at = now()
     with writing(ws) as session:
+        at = now()
         row = find(session, which, before)
         row.lifecycle, row.updated_at = after, at
         session.flush()
@@ -238,10 +238,3 @@ def _turn(ws: Workspace, which: str | int, before: str, after: str) -> None:
             .where(col(RunRow.experiment_id) == row.id)
             .values(lifecycle=after, deleted_at=at if after == DELETED else None)
         )
-
-
-def purge_experiment_row(session: Session, experiment_id: int) -> None:
-    """Remove a deleted experiment that has no runs any more; the default one stays."""
-    left = session.exec(select(func.count()).select_from(RunRow).where(RunRow.experiment_id == experiment_id)).one()
-    if left == 0 and experiment_id != DEFAULT_EXPERIMENT:
-        session.execute(delete(ExperimentRow).where(col(ExperimentRow.id) == experiment_id))

@@ -3,6 +3,7 @@
 from . import artifacts
 from .endpoint import Endpoint, Field, routes_of
 from .experiments import EXPERIMENTS
+from .inputs import INPUTS
 from .logged_models import LOGGED_MODELS
 from .logging import LOGGING
 from .metrics import METRICS
@@ -19,6 +20,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *EXPERIMENTS,
     *RUNS,
     *LOGGING,
+    *INPUTS,
     *METRICS,
     *MODELS,
     *VERSIONS,

@@ -72,11 +72,11 @@ def _create(ws: Workspace, message: Message) -> Message:
 
 def _get(ws: Workspace, message: Message) -> Message:
     found = tracking.experiment(ws, experiment_id(message["experiment_id"]))
-    return {"experiment": experiment_message(found)}
+    return {"experiment": experiment_message(ws, found)}
 
 
 def _get_by_name(ws: Workspace, message: Message) -> Message:
-    return {"experiment": experiment_message(tracking.experiment(ws, str(message["experiment_name"])))}
+    return {"experiment": experiment_message(ws, tracking.experiment(ws, str(message["experiment_name"])))}
 
 
 def _search(ws: Workspace, message: Message) -> Message:
@@ -88,7 +88,7 @@ def _search(ws: Workspace, message: Message) -> Message:
         limit=message.get("max_results", 0),
         page_token=message.get("page_token", ""),
     )
-    return page_of("experiments", [experiment_message(each) for each in found.items], found.token)
+    return page_of("experiments", [experiment_message(ws, each) for each in found.items], found.token)
 
 
 def _update(ws: Workspace, message: Message) -> Message:

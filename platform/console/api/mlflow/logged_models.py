@@ -175,5 +175,10 @@ LOGGED_MODELS: tuple[Endpoint, ...] = (
     Endpoint("DELETE", f"{_ONE}/tags/{{tag_key:path}}", _delete_tag, (_ID,)),
     Endpoint("POST", f"{_ONE}/params", _log_params, (_ID, Field("params", "array"))),
     Endpoint("GET", f"{_ONE}/artifacts/directories", _list_of_model, (_ID, Field("artifact_directory_path"))),
-    Endpoint("GET", "/2.0/mlflow/artifacts/list", _list_of_run, (Field("run_id", required=True, alias="run_uuid"), Field("path"))),
+    Endpoint(
+        "GET",
+        "/2.0/mlflow/artifacts/list",
+        _list_of_run,
+        (Field("run_id", required=True, alias="run_uuid"), Field("path")),
+    ),
 )

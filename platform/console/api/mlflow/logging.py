@@ -21,7 +21,7 @@ from ....registry.tracking.runs import run_view
 from .endpoint import Endpoint, Field, Message
 from .errors import invalid_parameter
 from .fields import invalid_value, typed
-from .limits import LAST_MOMENT, PARAM_VALUE, TAG_VALUE, check_batch, check_key, check_length, check_run_id
+from .limits import LAST_MOMENT, PARAM_VALUE, TAG_VALUE, check_batch, check_key, check_run_id
 from .runs import RUN_ID
 
 _MODELS_TAG = "mlflow.log-model.history"
@@ -29,10 +29,7 @@ _MODEL_FIELDS = ("artifact_path", "flavors", "utc_time_created", "run_id")
 
 
 async def _log_metric(ws: Workspace, message: Message) -> Message:
-    if message["timestamp"] is None:
-        raise invalid_parameter("Missing value for required parameter 'timestamp'.")
-    point = _point(message, "")
-    await committed(ws, Entry(message["run_id"], points=[point]))
+    await committed(ws, Entry(message["run_id"], points=[_point(message, "")]))
     return {}
 
 
@@ -109,14 +106,15 @@ def _point(metric: Mapping[str, Any], path: str) -> Point:
     return cleaned(key), step, at * 1000, typed("number", f"{path}value", metric["value"])
 
 
+# Longer texts are cut, as MLflow's server does by default: no run fails for a long parameter.
 def _param(key: str, value: str, path: str) -> Label:
     check_key(key, path)
-    return cleaned(key), cleaned(check_length("Param value", value, PARAM_VALUE)), False
+    return cleaned(key), cleaned(value[:PARAM_VALUE]), False
 
 
 def _tag(key: str, value: str, path: str) -> Label:
     check_key(key, f"{path}key")
-    return cleaned(key), cleaned(check_length(f"{path}value", value, TAG_VALUE)), False
+    return cleaned(key), cleaned(value[:TAG_VALUE]), False
 
 
 def _pair(found: Any, path: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ....core import DataError
+from ....core import DataError, Workspace
 from ....registry.tracking import Dataset, Experiment, Measurement, RunView
 from ....registry.tracking.entries import NAME_TAG, PARENT_TAG
 from .errors import invalid_parameter
@@ -85,7 +85,7 @@ def number(value: float) -> float | str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def experiment_message(found: Experiment) -> dict[str, Any]:
+def experiment_message(ws: Workspace, found: Experiment) -> dict[str, Any]:
     """An experiment."""
     message: dict[str, Any] = {
         "experiment_id": str(found.id),
@@ -94,6 +94,7 @@ def experiment_message(found: Experiment) -> dict[str, Any]:
         "lifecycle_stage": found.lifecycle,
         "last_update_time": milliseconds(found.updated_at),
         "creation_time": milliseconds(found.created_at),
+        "workspace": ws.name,
     }
     if found.tags:
         message["tags"] = _pairs(found.tags.items())

@@ -37,7 +37,9 @@ def _create(ws: Workspace, message: Message) -> Message:
         created_at=datetime.now(UTC) if not start else moment(start, "start_time"),
         user_id=message.get("user_id", ""),
     )
-    return {"run": run_message(new_run(ws, new))}
+    made = run_message(new_run(ws, new))
+    del made["outputs"]  # as MLflow's server answers
+    return {"run": made}
 
 
 def _get(ws: Workspace, message: Message) -> Message:

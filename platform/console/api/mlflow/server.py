@@ -9,7 +9,7 @@ from .endpoint import Endpoint, Message
 
 
 def _info(ws: Workspace, message: Message) -> Message:
-    return {"store_type": "SqlStore", "workspaces_enabled": False, "raylake_version": version("raylake")}
+    return {"store_type": "SqlStore", "workspaces_enabled": True, "raylake_version": version("raylake")}
 
 
 SERVER = (Endpoint("GET", "/3.0/mlflow/server-info", _info),)

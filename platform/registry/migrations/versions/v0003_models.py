@@ -205,9 +205,7 @@ def _create_webhooks() -> None:
         _moment("ended_at", nullable=True),
         _key("webhook_delivery", "seq"),
         sa.UniqueConstraint("id", name="uq_webhook_delivery_id"),
-        sa.ForeignKeyConstraint(
-            ["webhook"], ["webhook.seq"], name="fk_webhook_delivery_webhook", ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["webhook"], ["webhook.seq"], name="fk_webhook_delivery_webhook", ondelete="CASCADE"),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_webhook_delivery_status_due_at", "webhook_delivery", ["status", "due_at"])

@@ -1,22 +1,20 @@
-"""A small, learnable training set, made through the feature layer."""
+"""Small training data that a model can learn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
-import pytest
 
-from raylake import features
-from raylake.core import Workspace
+from .. import features
+from ..core import Workspace
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 FEATURES = ("distance", "wind", "carrier", "night")
 
 
-def label_frame(rows: int, seed: int = 0) -> pa.Table:
+def label_frame(rows: int, seed: int = 0, start: datetime = START) -> pa.Table:
     """Rows an hour apart, shuffled; `late` depends on all features, `minutes` is its continuous cousin."""
     draw = np.random.default_rng(seed)
     distance, wind = draw.uniform(100, 3000, rows), draw.normal(10, 4, rows)
@@ -25,7 +23,7 @@ def label_frame(rows: int, seed: int = 0) -> pa.Table:
     wind[:: max(1, rows // 20)] = np.nan
     frame = pa.table(
         {
-            "at": pa.array([START + timedelta(hours=hour) for hour in range(rows)], pa.timestamp("us", tz="UTC")),
+            "at": pa.array([start + timedelta(hours=hour) for hour in range(rows)], pa.timestamp("us", tz="UTC")),
             "distance": distance,
             "wind": pa.array(wind, from_pandas=True),
             "carrier": carrier,
@@ -40,17 +38,6 @@ def label_frame(rows: int, seed: int = 0) -> pa.Table:
 def make_training(
     ws: Workspace, frame: pa.Table, label: str = "late", columns: tuple[str, ...] = FEATURES
 ) -> features.TrainingSet:
+    """The training set of a label frame, made through the feature layer."""
     feature_set = features.FeatureSet("flights", [], passthrough=columns)
     return features.training_set(ws, "flights", labels=frame, label=label, event_time="at", feature_set=feature_set)
-
-
-@pytest.fixture
-def frame() -> Callable[..., pa.Table]:
-    """Builds label rows."""
-    return label_frame
-
-
-@pytest.fixture
-def training() -> Callable[..., features.TrainingSet]:
-    """Builds a training set from label rows."""
-    return make_training
