@@ -29,6 +29,7 @@ class Settings(BaseSettings):
             or a cluster's address.
         name: The workspace's name; also the Ray namespace.
         http_port: Port of the endpoints on loopback; 0 takes a free one.
+        outbound_allow: Hosts and networks, separated by commas, that webhooks may reach although they are not public.
     """
 
     model_config = SettingsConfigDict(env_prefix="RAYLAKE_", extra="forbid", frozen=True)
@@ -39,6 +40,7 @@ class Settings(BaseSettings):
     ray_address: str = "auto"
     name: str = "default"
     http_port: int = 8000
+    outbound_allow: str = ""
 
     @classmethod
     def settings_customise_sources(

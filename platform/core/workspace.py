@@ -7,6 +7,7 @@ from pathlib import Path
 
 from . import urls
 from .errors import ConfigError, StorageError
+from .outbound import Allowed
 from .refs import Ref, check_name
 from .settings import CONFIG_FILE, read_settings
 
@@ -24,6 +25,7 @@ class Workspace:
         ray_address: ``auto``, ``local`` or an address; see `raylake.core.ray_session`.
         name: Name of the workspace; also its Ray namespace.
         http_port: Port of the endpoints on loopback; 0 takes a free one.
+        outbound_allow: Hosts and networks, separated by commas, that webhooks may reach although they are not public.
     """
 
     root: str
@@ -32,6 +34,7 @@ class Workspace:
     ray_address: str = "auto"
     name: str = "default"
     http_port: int = 8000
+    outbound_allow: str = ""
 
     @classmethod
     def open(cls, root: str | Path | None = None, **settings: str | int) -> Workspace:
@@ -62,6 +65,7 @@ class Workspace:
         found = read_settings(place, **given)
         base = urls.normalise(found.root)
         check_name(found.name, "workspace name")
+        Allowed.parse(found.outbound_allow)
         if urls.is_local(base):
             _make_folder(Path(base))
         return cls(
@@ -71,6 +75,7 @@ class Workspace:
             ray_address=found.ray_address,
             name=found.name,
             http_port=found.http_port,
+            outbound_allow=found.outbound_allow,
         )
 
     def table_url(self, ref: Ref) -> str:

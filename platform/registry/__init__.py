@@ -22,11 +22,23 @@ Example:
 """
 
 from . import access as access
-from .artifacts import fetch_file, get_bytes, locate, put_bytes, put_file
+from .artifact_paths import check_path
+from .artifact_tree import (
+    ArtifactEntry,
+    add_artifact,
+    find_artifact,
+    list_artifacts,
+    remove_artifact,
+    snapshot_artifacts,
+)
+from .artifacts import Incoming, fetch_file, get_bytes, locate, put_bytes, put_file, read_artifact
 from .catalog import record_table, table_version, table_versions, tables
 from .compare import Comparison, Difference, compare
+from .delivery import deliver_due, seconds_until_due, try_webhook
+from .filters import Order
 from .folders import fetch_folder, put_folder
 from .frames import to_pandas
+from .garbage import Collected, collect_garbage
 from .governance import (
     ColumnInfo,
     SchemaChange,
@@ -50,8 +62,25 @@ from .lineage import (
     upstream_columns,
 )
 from .lineage_graph import LineageGraph, lineage_graph
+from .logged_model_search import search_logged_models
+from .logged_model_values import log_model_metrics, log_model_params, purge_logged_models
+from .logged_models import (
+    LoggedMetric,
+    LoggedModel,
+    create_logged_model,
+    delete_logged_model,
+    finish_logged_model,
+    logged_model,
+    tag_logged_model,
+    untag_logged_model,
+)
 from .migrate import migrate_schema, schema_version
+from .model_admin import create_model, describe_model, drop_alias, model, move_stage, tag_model, untag_model
 from .model_card import ModelCard, model_card
+from .model_names import model_reference
+from .model_removal import delete_model, delete_version, rename_model
+from .model_search import latest_versions, latest_versions_of, search_models, search_versions
+from .model_sources import register_source, run_folder
 from .modelling import (
     UNSET,
     Unset,
@@ -63,6 +92,7 @@ from .modelling import (
     register_artifact,
     set_alias,
 )
+from .multipart import drop_parts, join_parts, part_name, start_upload
 from .openlineage_export import openlineage_events
 from .openlineage_import import accept_openlineage
 from .operations import (
@@ -118,26 +148,34 @@ from .tracking import (
     start_run,
     trials,
 )
+from .webhooks import Delivery, Webhook, create_webhook, delete_webhook, deliveries, update_webhook, webhook, webhooks
 
 __all__ = [
     "Alert",
-    "ColumnInfo",
+    "ArtifactEntry",
+    "Collected",
     "ColumnEdge",
+    "ColumnInfo",
     "Comparison",
     "Dataset",
+    "Delivery",
     "Deployment",
     "Difference",
     "DriftReport",
     "Edge",
     "Event",
-    "LineageGraph",
-    "Model",
-    "ModelCard",
     "Experiment",
+    "Incoming",
+    "LineageGraph",
+    "LoggedMetric",
+    "LoggedModel",
     "Measurement",
     "MetricWriter",
+    "Model",
+    "ModelCard",
     "ModelLink",
     "ModelVersion",
+    "Order",
     "Page",
     "Run",
     "SchemaChange",
@@ -145,52 +183,83 @@ __all__ = [
     "TableVersion",
     "UNSET",
     "Unset",
+    "Webhook",
     "accept_openlineage",
+    "add_artifact",
     "add_column_lineage",
     "add_column_edges",
     "add_edges",
     "add_lineage",
     "alerts",
     "alias_history",
+    "check_path",
+    "collect_garbage",
     "compare",
     "create_experiment",
+    "create_logged_model",
+    "create_model",
+    "create_webhook",
     "delete_experiment",
     "delete_experiment_tag",
+    "delete_logged_model",
+    "delete_model",
     "delete_run",
     "delete_tag",
+    "delete_version",
+    "delete_webhook",
+    "deliver_due",
+    "deliveries",
     "deployment",
     "deployments",
     "describe_column",
+    "describe_model",
     "describe_table",
     "downstream",
     "downstream_columns",
     "drift_reports",
+    "drop_alias",
+    "drop_parts",
     "end_deployment",
     "events",
     "experiment",
     "fetch_file",
     "fetch_folder",
+    "find_artifact",
+    "finish_logged_model",
     "finish_run",
     "get_bytes",
+    "join_parts",
+    "latest_versions",
+    "latest_versions_of",
     "lineage_graph",
+    "list_artifacts",
     "locate",
     "log_inputs",
     "log_metrics",
-    "marked",
+    "log_model_metrics",
+    "log_model_params",
     "log_params",
+    "logged_model",
+    "marked",
     "measurements",
     "metric_history",
     "migrate_schema",
+    "model",
     "model_card",
+    "model_reference",
     "model_version",
     "model_versions",
     "models",
+    "move_stage",
     "openlineage_events",
+    "part_name",
     "purge_deleted",
+    "purge_logged_models",
     "purge_run",
     "put_bytes",
     "put_file",
     "put_folder",
+    "read_artifact",
     "record_alert",
     "record_deployment",
     "record_drift_report",
@@ -198,27 +267,45 @@ __all__ = [
     "record_table",
     "register",
     "register_artifact",
+    "register_source",
+    "remove_artifact",
     "rename_experiment",
+    "rename_model",
     "restore_experiment",
     "restore_run",
     "run",
+    "run_folder",
     "runs",
     "schema_history",
     "schema_version",
-    "search_tables",
-    "set_alias",
-    "settle_interrupted",
     "search_experiments",
+    "search_logged_models",
+    "search_models",
     "search_runs",
+    "search_tables",
+    "search_versions",
+    "seconds_until_due",
+    "set_alias",
     "set_experiment_tags",
     "set_tags",
+    "settle_interrupted",
+    "snapshot_artifacts",
     "start_run",
+    "start_upload",
     "table_info",
     "table_version",
     "table_versions",
     "tables",
+    "tag_logged_model",
+    "tag_model",
     "to_pandas",
     "trials",
+    "try_webhook",
+    "untag_logged_model",
+    "untag_model",
+    "update_webhook",
     "upstream",
     "upstream_columns",
+    "webhook",
+    "webhooks",
 ]

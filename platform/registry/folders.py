@@ -72,7 +72,7 @@ def fetch_folder(ws: Workspace, digest: str, dest: str | Path) -> Path:
         ['model.json']
     """
     target = Path(dest)
-    manifest = _manifest(ws, digest)
+    manifest = read_manifest(ws, digest)
     partial = target.with_name(f".{target.name}.{uuid4().hex}")
     with _writing(target):
         try:
@@ -85,7 +85,12 @@ def fetch_folder(ws: Workspace, digest: str, dest: str | Path) -> Path:
     return target
 
 
-def _manifest(ws: Workspace, digest: str) -> dict[str, dict[str, Any]]:
+def read_manifest(ws: Workspace, digest: str) -> dict[str, dict[str, Any]]:
+    """The manifest of a stored folder, checked.
+
+    Raises:
+        ArtifactCorrupt: It is missing or changed, or it is not a manifest.
+    """
     data = get_bytes(ws, digest)
     try:
         manifest = json.loads(data)

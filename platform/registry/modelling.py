@@ -7,17 +7,28 @@ from datetime import datetime
 from enum import Enum
 from typing import Final
 
-from sqlalchemy import func
 from sqlmodel import Session, col, select
 
-from ..core import Conflict, InvalidName, Node, NotFound, Ref, Workspace, check_name
+from ..core import Conflict, Node, Ref, Workspace, check_name
 from .columns import numbers
 from .engine import now, reading, writing
-from .lineage import connect
+from .model_names import Wanted, check_alias, check_model_name, parse_reference
+from .model_rows import (
+    append_version,
+    ensure_model,
+    live_model,
+    model_records,
+    point,
+    resolve,
+    version_record,
+    version_records,
+)
 from .records import Model, ModelVersion, Run
-from .rows import LARGEST, insert_new, listed
-from .schema import AliasMoveRow, AliasRow, ModelRow, ModelVersionRow, RunRow
-from .tracking.views import latest_metrics
+from .schema import AliasMoveRow, AliasRow, ModelRow, ModelVersionRow
+from .tracking import run as find_run
+from .webhooks import announce
+
+STORED_SCHEME = "mlflow-artifacts:/sha256"  # where MLflow's client finds a stored folder
 
 
 class Unset(Enum):
@@ -57,23 +68,26 @@ def register(
         >>> str(register(ws, fit, name="flight-delay", alias="champion"))
         'flight-delay@1'
     """
-    run_id = run.id if isinstance(run, Run) else run
+    done = find_run(ws, run.id if isinstance(run, Run) else run)
+    if done.status != "finished" or done.artifact is None:
+        state = f"has status {done.status!r}" if done.status != "finished" else "has no artifact"
+        raise Conflict(f"run {done.id} {state}: only a finished run with an artifact can be registered")
     with writing(ws) as session:
-        done = session.exec(select(RunRow).where(RunRow.id == run_id)).first()
-        if done is None:
-            raise NotFound(f"run {run_id!r} is not recorded: registry.runs(ws) lists the newest runs")
-        if done.status != "finished" or done.artifact is None:
-            state = f"has status {done.status!r}" if done.status != "finished" else "has no artifact"
-            raise Conflict(f"run {run_id} {state}: only a finished run with an artifact can be registered")
-        _locked(session, check_name(name, "model name"))
-        known = session.exec(
-            select(ModelVersionRow).where(ModelVersionRow.model == name, ModelVersionRow.run_id == run_id)
-        ).first()
-        metrics = latest_metrics(session, done.seq or 0)
-        row = known or _append(session, name, done.artifact, metrics, description, [Node("run", run_id)], run_id)
+        ensure_model(session, check_name(name, "model name"))
+        same = select(ModelVersionRow).where(
+            ModelVersionRow.model == name,
+            ModelVersionRow.run_id == done.id,
+            ModelVersionRow.artifact == done.artifact,
+            col(ModelVersionRow.deleted_at).is_(None),
+        )
+        row = session.exec(same.order_by(col(ModelVersionRow.version)).limit(1)).first()
+        if row is None:
+            made = _row(name, done.artifact, done.metrics, description, done.id)
+            row = append_version(session, made, [done.node])
+            announce_version(session, row, {})
         if alias is not None:
-            _point(session, name, alias, row.version)
-        return _record(session, row)
+            point(session, name, check_alias(check_name(alias, "alias")), row.version)
+        return version_record(session, row)
 
 
 def register_artifact(
@@ -110,11 +124,12 @@ def register_artifact(
 
     values, sources = numbers(metrics or {}), [*inputs]
     with writing(ws) as session:
-        _locked(session, check_name(name, "model name"))
-        row = _append(session, name, check_digest(artifact), values, description, sources)
+        ensure_model(session, check_name(name, "model name"))
+        row = append_version(session, _row(name, check_digest(artifact), values, description), sources)
+        announce_version(session, row, {})
         if alias is not None:
-            _point(session, name, alias, row.version)
-        return _record(session, row)
+            point(session, name, check_alias(check_name(alias, "alias")), row.version)
+        return version_record(session, row)
 
 
 def model_version(ws: Workspace, ref: Ref | str) -> ModelVersion:
@@ -131,9 +146,8 @@ def model_version(ws: Workspace, ref: Ref | str) -> ModelVersion:
         ...
         raylake.core.errors.NotFound: model 'flight-delay' is not registered; registered models: none
     """
-    wanted = Ref.parse(ref) if isinstance(ref, str) else ref
     with reading(ws) as session:
-        return _record(session, _resolve(session, wanted))
+        return version_record(session, resolve(session, parse_reference(ref)))
 
 
 def model_versions(ws: Workspace, name: str) -> list[ModelVersion]:
@@ -144,11 +158,11 @@ def model_versions(ws: Workspace, name: str) -> list[ModelVersion]:
         >>> model_versions(Workspace.open(tempfile.mkdtemp()), "flight-delay")
         []
     """
-    query = select(ModelVersionRow).where(ModelVersionRow.model == check_name(name, "model name"))
+    query = select(ModelVersionRow).where(
+        ModelVersionRow.model == check_model_name(name), col(ModelVersionRow.deleted_at).is_(None)
+    )
     with reading(ws) as session:
-        aliases = _aliases(session, name)
-        rows = session.exec(query.order_by(col(ModelVersionRow.version)))
-        return [_with(row, aliases) for row in rows]
+        return version_records(session, session.exec(query.order_by(col(ModelVersionRow.version))).all())
 
 
 def models(ws: Workspace) -> list[Model]:
@@ -159,14 +173,9 @@ def models(ws: Workspace) -> list[Model]:
         >>> models(Workspace.open(tempfile.mkdtemp()))
         []
     """
-    newest = select(ModelVersionRow.model, func.max(ModelVersionRow.version)).group_by(ModelVersionRow.model)
     with reading(ws) as session:
-        latest: dict[str, int] = dict(session.exec(newest).all())
-        aliases: dict[str, dict[str, int]] = {}
-        for row in session.exec(select(AliasRow).order_by(col(AliasRow.alias))):
-            aliases.setdefault(row.model, {})[row.alias] = row.version
-        rows = session.exec(select(ModelRow).order_by(col(ModelRow.name)))
-        return [Model(row.name, latest.get(row.name), aliases.get(row.name, {}), row.created_at) for row in rows]
+        live = select(ModelRow).where(col(ModelRow.deleted_at).is_(None))
+        return model_records(session, session.exec(live.order_by(col(ModelRow.name))).all())
 
 
 def set_alias(
@@ -198,11 +207,11 @@ def set_alias(
         raylake.core.errors.Conflict: alias 'champion' of 'flight-delay' points at version 1, expected: no ...
     """
     with writing(ws) as session:
-        if session.get(ModelRow, check_name(name, "model name"), with_for_update=True) is None:
-            raise _unknown_model(session, name)
-        row = _resolve(session, Ref(name, version=version))
-        _point(session, name, alias, version, expected)
-        return _record(session, row)
+        live_model(session, check_model_name(name), lock=True)
+        row = resolve(session, Wanted(name, version=version))
+        _expect(session, name, check_alias(alias), expected)
+        point(session, name, alias, version)
+        return version_record(session, row)
 
 
 def alias_history(ws: Workspace, name: str, alias: str) -> list[tuple[int, datetime]]:
@@ -220,40 +229,28 @@ def alias_history(ws: Workspace, name: str, alias: str) -> list[tuple[int, datet
         return [(row.version, row.created_at) for row in session.exec(query.order_by(col(AliasMoveRow.seq)))]
 
 
-def _locked(session: Session, name: str) -> None:
-    """Create the model if it is new, and keep other writers of its versions out until the commit."""
-    insert_new(session, ModelRow, [{"name": name, "created_at": now()}])
-    session.get(ModelRow, name, with_for_update=True)
+def announce_version(session: Session, row: ModelVersionRow, tags: Mapping[str, str]) -> None:
+    """Tell the webhooks of a new version."""
+    told = {"name": row.model, "version": str(row.version), "source": row.source, "run_id": row.run_id}
+    announce(session, "model_version.created", {**told, "tags": dict(tags), "description": row.description or None})
 
 
-def _append(
-    session: Session,
-    name: str,
-    artifact: str,
-    metrics: Mapping[str, float],
-    description: str,
-    inputs: Iterable[Node],
-    run_id: str | None = None,
+def _row(
+    name: str, artifact: str, metrics: Mapping[str, float], description: str, run_id: str | None = None
 ) -> ModelVersionRow:
-    last = session.exec(select(func.max(ModelVersionRow.version)).where(ModelVersionRow.model == name)).one()
-    row = ModelVersionRow(
+    return ModelVersionRow(
         model=name,
-        version=(last or 0) + 1,
+        version=0,
         artifact=artifact,
         run_id=run_id,
         metrics=dict(metrics),
         description=description,
         created_at=now(),
+        source=f"{STORED_SCHEME}/{artifact}",
     )
-    session.add(row)
-    session.flush()
-    connect(session, inputs, [Node("model", name, str(row.version))])
-    return row
 
 
-def _point(session: Session, name: str, alias: str, version: int, expected: int | Unset | None = UNSET) -> None:
-    if check_name(alias, "alias").isdecimal():
-        raise InvalidName(f"alias {alias!r} is a number and would read as a version: use a word such as 'champion'")
+def _expect(session: Session, name: str, alias: str, expected: int | Unset | None) -> None:
     row = session.get(AliasRow, (name, alias))
     present = row.version if row else None
     if expected is not UNSET and present != expected:
@@ -262,65 +259,3 @@ def _point(session: Session, name: str, alias: str, version: int, expected: int 
             f"alias {alias!r} of {name!r} points at {found}, expected: {wanted}. Somebody moved it: "
             "read it again and decide anew"
         )
-    if present == version:
-        return
-    if row:
-        row.version = version
-    else:
-        session.add(AliasRow(model=name, alias=alias, version=version))
-    session.add(AliasMoveRow(model=name, alias=alias, version=version, created_at=now()))
-    session.flush()
-
-
-def _resolve(session: Session, wanted: Ref) -> ModelVersionRow:
-    if wanted.namespace != "main":
-        raise InvalidName(f"model reference {str(wanted)!r} has a namespace: models have none, use name@version")
-    query = select(ModelVersionRow).where(ModelVersionRow.model == wanted.name)
-    if wanted.alias is not None:
-        pointer = session.get(AliasRow, (wanted.name, wanted.alias))
-        query = query.where(ModelVersionRow.version == (pointer.version if pointer else None))
-    elif wanted.version is not None:
-        query = query.where(ModelVersionRow.version == (wanted.version if wanted.version <= LARGEST else None))
-    row = session.exec(query.order_by(col(ModelVersionRow.version).desc()).limit(1)).first()
-    if row is None:
-        raise _missing(session, wanted)
-    return row
-
-
-def _missing(session: Session, wanted: Ref) -> NotFound:
-    if session.get(ModelRow, wanted.name) is None:
-        return _unknown_model(session, wanted.name)
-    versions = session.exec(select(ModelVersionRow.version).where(ModelVersionRow.model == wanted.name)).all()
-    what = f"version {wanted.version}" if wanted.alias is None else f"alias {wanted.alias!r}"
-    newest = ", ".join(str(version) for version in sorted(versions, reverse=True)[:10])
-    return NotFound(
-        f"model {wanted.name!r} has no {what}; newest versions: {newest}; "
-        f"aliases: {listed(_aliases(session, wanted.name))}"
-    )
-
-
-def _unknown_model(session: Session, name: str) -> NotFound:
-    names = session.exec(select(ModelRow.name)).all()
-    return NotFound(f"model {name!r} is not registered; registered models: {listed(names)}")
-
-
-def _aliases(session: Session, name: str) -> dict[str, int]:
-    rows = session.exec(select(AliasRow).where(AliasRow.model == name).order_by(col(AliasRow.alias)))
-    return {row.alias: row.version for row in rows}
-
-
-def _record(session: Session, row: ModelVersionRow) -> ModelVersion:
-    return _with(row, _aliases(session, row.model))
-
-
-def _with(row: ModelVersionRow, aliases: Mapping[str, int]) -> ModelVersion:
-    return ModelVersion(
-        name=row.model,
-        version=row.version,
-        artifact=row.artifact,
-        run_id=row.run_id,
-        metrics=row.metrics,
-        description=row.description,
-        aliases=tuple(alias for alias, version in aliases.items() if version == row.version),
-        created_at=row.created_at,
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -110,28 +110,43 @@ class Model(Shown):
         name: The registered name.
         latest: Newest version number; ``None`` while there is none.
         aliases: Alias to version number.
-        created_at: When the first version was registered.
+        created_at: When it was created, or its first version registered.
+        description: Free text.
+        tags: Free labels.
+        updated_at: When something about it changed last.
     """
 
     name: str
     latest: int | None
     aliases: dict[str, int]
     created_at: datetime
+    description: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+    updated_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion(Shown):
-    """One immutable version of a model. `aliases` are those that pointed at it when it was read.
+    """One version of a model: what it is made of never changes.
+
+    Name, version, artifact, run, metrics, source and lineage are fixed when it is registered. What is said about it
+    (description, tags, stage, aliases) is as it was when the record was read.
 
     Attributes:
         name: The model's name.
         version: 1 or greater.
         artifact: Digest of the model's folder.
-        run_id: The run that made it, or ``None``.
+        run_id: The run that made it, which may have been purged since, or ``None``.
         metrics: The run's metrics when it was registered.
         description: Free text.
         aliases: Aliases, sorted.
         created_at: When it was registered.
+        source: Where its files were copied from, such as ``mlflow-artifacts:/0/<run>/artifacts/model``; may be empty.
+        run_link: A link to a run in another system, or ``""``.
+        logged_model: Id of the logged model it was made from, or ``None``.
+        stage: ``None``, ``Staging``, ``Production`` or ``Archived`` (MLflow's; aliases are the better way).
+        tags: Free labels.
+        updated_at: When something about it changed last.
 
     Example:
         >>> import datetime
@@ -149,10 +164,20 @@ class ModelVersion(Shown):
     description: str
     aliases: tuple[str, ...]
     created_at: datetime
+    source: str = ""
+    run_link: str = ""
+    logged_model: str | None = None
+    stage: str = "None"
+    tags: dict[str, str] = field(default_factory=dict)
+    updated_at: datetime | None = None
 
     @property
     def ref(self) -> Ref:
-        """The pinned reference."""
+        """The pinned reference.
+
+        Raises:
+            InvalidName: The name is one that only MLflow's rule allows.
+        """
         return Ref(self.name, version=self.version)
 
     @property
@@ -161,7 +186,7 @@ class ModelVersion(Shown):
         return Node("model", self.name, str(self.version))
 
     def __str__(self) -> str:
-        return str(self.ref)
+        return f"{self.name}@{self.version}"
 
 
 @dataclass(frozen=True, slots=True)

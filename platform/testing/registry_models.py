@@ -103,7 +103,7 @@ class ModelsContract:
         for bad in ("3", "Champion", "a@b"):
             with pytest.raises(InvalidName):
                 registry.register(ws, run, name="delay", alias=bad)
-        with pytest.raises(InvalidName):
+        with pytest.raises(NotFound, match=r"'raw.delay' is not registered"):
             registry.model_version(ws, "raw.delay")
         assert registry.models(ws) == [] and registry.upstream(ws, "model:delay") == []
 

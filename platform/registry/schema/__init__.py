@@ -1,12 +1,14 @@
 """The registry's tables as SQLModel rows, a module by noun. Private: callers get the frozen records of `records.py`."""
 
 from .access import AuditRow, TokenRow
+from .artifacts import ArtifactEntryRow
 from .base import MAPPERS, Row
 from .catalog import TableVersionRow
 from .governance import ColumnInfoRow, TableInfoRow
 from .journal import AlertRow, EventRow
 from .lineage import ColumnEdgeRow, EdgeRow, LineageEventRow, NodeRow
-from .models import AliasMoveRow, AliasRow, ModelRow, ModelVersionRow
+from .logged_models import LoggedModelMetricRow, LoggedModelParamRow, LoggedModelRow, LoggedModelTagRow
+from .models import AliasMoveRow, AliasRow, ModelRow, ModelTagRow, ModelVersionRow, ModelVersionTagRow
 from .operations import DeploymentRow, DriftReportRow
 from .tracking import (
     DatasetInputRow,
@@ -20,11 +22,13 @@ from .tracking import (
     RunRow,
     TagRow,
 )
+from .webhooks import WebhookDeliveryRow, WebhookRow
 
 __all__ = [
     "AlertRow",
     "AliasMoveRow",
     "AliasRow",
+    "ArtifactEntryRow",
     "ColumnInfoRow",
     "AuditRow",
     "ColumnEdgeRow",
@@ -34,6 +38,10 @@ __all__ = [
     "DriftReportRow",
     "EdgeRow",
     "EventRow",
+    "LoggedModelMetricRow",
+    "LoggedModelParamRow",
+    "LoggedModelRow",
+    "LoggedModelTagRow",
     "LineageEventRow",
     "ExperimentRow",
     "ExperimentTagRow",
@@ -41,7 +49,9 @@ __all__ = [
     "MAPPERS",
     "MetricRow",
     "ModelRow",
+    "ModelTagRow",
     "ModelVersionRow",
+    "ModelVersionTagRow",
     "NodeRow",
     "ParamRow",
     "Row",
@@ -49,6 +59,8 @@ __all__ = [
     "RunRow",
     "TableInfoRow",
     "TableVersionRow",
+    "WebhookDeliveryRow",
+    "WebhookRow",
     "TokenRow",
     "TagRow",
 ]
