@@ -170,7 +170,13 @@ def upstream_columns(ws: Workspace, node: Node | str, column: str, *, depth: int
         InvalidName: `node` breaks the naming rule.
         DataError: `depth` is negative.
 
-    Example: see `add_column_lineage`.
+    Example:
+        >>> import tempfile
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> raw, view = Node("table", "main.flights", "3"), Node("table", "features.congestion", "1")
+        >>> add_column_lineage(ws, raw, view, {"late": "dep_delay"}, how="mean over 3h")
+        >>> [(edge.source_column, edge.how) for edge in upstream_columns(ws, view, "late")]
+        [('dep_delay', 'mean over 3h')]
     """
     return walk_columns(ws, node, column, depth, up=True)
 
@@ -178,6 +184,12 @@ def upstream_columns(ws: Workspace, node: Node | str, column: str, *, depth: int
 def downstream_columns(ws: Workspace, node: Node | str, column: str, *, depth: int | None = None) -> list[ColumnEdge]:
     """The column edges on every way that starts at one column: what its values went into. As `upstream_columns`.
 
-    Example: see `add_column_lineage`.
+    Example:
+        >>> import tempfile
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> raw, view = Node("table", "main.flights", "3"), Node("table", "features.congestion", "1")
+        >>> add_column_lineage(ws, raw, view, {"late": "dep_delay"}, how="mean over 3h")
+        >>> [edge.target_column for edge in downstream_columns(ws, "table:main.flights", "dep_delay")]
+        ['late']
     """
     return walk_columns(ws, node, column, depth, up=False)
