@@ -70,14 +70,7 @@ def upstream(ws: Workspace, node: Node | str, *, depth: int | None = None) -> li
         InvalidName: `node` breaks the naming rule.
         DataError: `depth` is negative.
 
-    Example:
-        >>> import tempfile
-        >>> ws = Workspace.open(tempfile.mkdtemp())
-        >>> flights, model = Node("table", "main.flights", "1"), Node("model", "flight-delay", "1")
-        >>> add_lineage(ws, [flights], [model])
-        >>> add_lineage(ws, [model], [Node("endpoint", "delays")])
-        >>> [str(edge.source) for edge in upstream(ws, "endpoint:delays")]
-        ['table:main.flights@1', 'model:flight-delay@1']
+    Example: see `add_lineage`.
     """
     return walk(ws, node, depth, up=True)
 
@@ -85,13 +78,7 @@ def upstream(ws: Workspace, node: Node | str, *, depth: int | None = None) -> li
 def downstream(ws: Workspace, node: Node | str, *, depth: int | None = None) -> list[Edge]:
     """The edges on every way that starts at `node`: what depends on it. Otherwise as `upstream`.
 
-    Example:
-        >>> import tempfile
-        >>> ws = Workspace.open(tempfile.mkdtemp())
-        >>> flights, model = Node("table", "main.flights", "1"), Node("model", "flight-delay", "1")
-        >>> add_lineage(ws, [flights], [model])
-        >>> [str(edge.target) for edge in downstream(ws, "table:main.flights")]
-        ['model:flight-delay@1']
+    Example: see `add_lineage`.
     """
     return walk(ws, node, depth, up=False)
 
@@ -187,9 +174,9 @@ def upstream_columns(ws: Workspace, node: Node | str, column: str, *, depth: int
         >>> import tempfile
         >>> ws = Workspace.open(tempfile.mkdtemp())
         >>> raw, view = Node("table", "main.flights", "3"), Node("table", "features.congestion", "1")
-        >>> add_column_lineage(ws, raw, view, {"late": "dep_delay"})
-        >>> [edge.source_column for edge in upstream_columns(ws, view, "late")]
-        ['dep_delay']
+        >>> add_column_lineage(ws, raw, view, {"late": "dep_delay"}, how="mean over 3h")
+        >>> [(edge.source_column, edge.how) for edge in upstream_columns(ws, view, "late")]
+        [('dep_delay', 'mean over 3h')]
     """
     return walk_columns(ws, node, column, depth, up=True)
 
@@ -201,8 +188,8 @@ def downstream_columns(ws: Workspace, node: Node | str, column: str, *, depth: i
         >>> import tempfile
         >>> ws = Workspace.open(tempfile.mkdtemp())
         >>> raw, view = Node("table", "main.flights", "3"), Node("table", "features.congestion", "1")
-        >>> add_column_lineage(ws, raw, view, {"late": "dep_delay"})
-        >>> [edge.target_column for edge in downstream_columns(ws, raw, "dep_delay")]
+        >>> add_column_lineage(ws, raw, view, {"late": "dep_delay"}, how="mean over 3h")
+        >>> [edge.target_column for edge in downstream_columns(ws, "table:main.flights", "dep_delay")]
         ['late']
     """
     return walk_columns(ws, node, column, depth, up=False)
