@@ -49,6 +49,7 @@ class Commit:
         base: Version that an overwrite or a rewrite was computed from; ``None`` when there was no table.
         facts: JSON-able facts kept beside the commit.
         remove: Files of `base` that a rewrite takes out.
+        also: Other columns that files may have; they were reconciled with `schema`.
     """
 
     url: str
@@ -60,6 +61,7 @@ class Commit:
     base: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     remove: tuple[LiveFile, ...] = ()
+    also: pa.Schema | None = None
 
     @property
     def pinned(self) -> bool:
@@ -111,7 +113,7 @@ def commit_files(commit: Commit, files: Sequence[NewFile]) -> Committed:
     _check_files(commit, files)
     with storage_errors(commit.url):
         for _ in range(_ROUNDS):
-            table = _open_or_create(commit)
+            table = open_or_create(commit.url, commit.schema, commit.partition_by)
             if commit.app is not None and (found := _repeated(commit.url, table, commit.app)) is not None:
                 return found
             check_writable(table, commit.url, removes=commit.pinned)
@@ -159,28 +161,29 @@ def _commit_once(commit: Commit, files: Sequence[NewFile], table: DeltaTable, sc
     )
 
 
-def _open_or_create(commit: Commit) -> DeltaTable:
-    table = open_delta(commit.url)
+def open_or_create(url: str, schema: pa.Schema, partition_by: Sequence[str]) -> DeltaTable:
+    """The table at `url`; made, empty, when there is none."""
+    table = open_delta(url)
     if table is not None:
         return table
     try:
         DeltaTable.create(
-            commit.url,
-            Schema.from_arrow(commit.schema),
+            url,
+            Schema.from_arrow(schema),
             mode="error",
-            partition_by=list(commit.partition_by),
+            partition_by=list(partition_by),
             configuration=_CONFIGURATION,
             # With retries the loser of the race to create would lay its own columns over the winner's table.
             commit_properties=CommitProperties(max_commit_retries=0),
         )
     except DeltaError:
         # Another writer created it first: theirs is as good.
-        if (theirs := open_delta(commit.url)) is not None:
+        if (theirs := open_delta(url)) is not None:
             return theirs
         raise
-    created = open_delta(commit.url)
+    created = open_delta(url)
     if created is None:
-        raise Conflict(f"table {commit.url} vanished while it was created: write again")
+        raise Conflict(f"table {url} vanished while it was created: write again")
     return created
 
 
@@ -264,9 +267,9 @@ def _texts(partition: Mapping[str, Any]) -> dict[str, str | None]:
 
 
 def _check_files(commit: Commit, files: Sequence[NewFile]) -> None:
-    expected = {entry.name: str(entry.type) for entry in commit.schema}
+    expected = [{entry.name: str(entry.type) for entry in schema} for schema in (commit.schema, commit.also or ())]
     for file in files:
-        if dict(file.columns) != expected:
+        if dict(file.columns) not in expected:
             raise SchemaMismatch(
                 f"file {file.path} of table {commit.url} has columns {dict(file.columns)}, "
                 f"expected {describe(commit.schema)}: nothing was committed"

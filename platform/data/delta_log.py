@@ -194,6 +194,12 @@ class RowCounts:
         return self.known if self.complete and not self.unknown else None
 
 
+def stored_schema(url: str) -> pa.Schema | None:
+    """The columns of the table at `url`, or ``None`` when there is no table."""
+    table = open_delta(url)
+    return None if table is None else arrow_schema(table)
+
+
 def arrow_schema(table: DeltaTable) -> pa.Schema:
     """The table's columns as Arrow types."""
     return pa.schema(table.schema().to_arrow())

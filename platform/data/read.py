@@ -237,6 +237,12 @@ def fragments(opened: DeltaTable, url: str, wanted: pc.Expression | None) -> lis
     return list(pds.FileSystemDataset(made, schema, layout).get_fragments(filter=wanted))
 
 
+def paths_that_may_match(opened: DeltaTable, url: str, wanted: pc.Expression) -> list[str]:
+    """The files, named as in the log, whose statistics do not exclude `wanted`."""
+    _, folder = urls.filesystem(url)
+    return [fragment.path[len(folder) + 1 :] for fragment in fragments(opened, url, wanted)]
+
+
 def _reference(ref: Ref | str) -> Ref:
     parsed = Ref.parse(ref) if isinstance(ref, str) else ref
     if parsed.alias is not None:

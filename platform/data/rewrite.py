@@ -18,11 +18,12 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from ..core import Conflict, NotFound, Ref, Workspace, ensure_ray
-from .commits import Commit, Committed, SchemaMode, Stale, commit_files, find_committed
+from .commits import Commit, Committed, SchemaMode, Stale, commit_files, find_committed, open_or_create
 from .delta_log import arrow_schema, count_rows, is_empty_creation, open_delta
 from .file_writer import FileWriter, NewFile, remove_files
 from .in_flight import in_flight
 from .live_files import LiveFile, file_dataset
+from .storage_errors import storage_errors
 from .write import discard_uncommitted
 
 _ROUNDS = 50
@@ -53,20 +54,22 @@ class Plan:
         schema: The table's columns afterwards.
         changes: Files that change; all others stay as they are.
         insert: Rows for new files.
-        files: Files that are written already and are only to be committed.
+        staged: Files that are written already and are only to be committed.
+        staged_schema: The columns of those.
         metrics: Figures that the version keeps.
     """
 
     schema: pa.Schema
     changes: Sequence[Change] = ()
     insert: pa.Table | None = None
-    files: Sequence[NewFile] = ()
+    staged: Sequence[NewFile] = ()
+    staged_schema: pa.Schema | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing changes."""
-        return not self.changes and not self.files and (self.insert is None or self.insert.num_rows == 0)
+        return not self.changes and not self.staged and (self.insert is None or self.insert.num_rows == 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,8 @@ class Rewriting:
         app: Application transaction (id, version), or ``None``.
         schema_mode: ``enforce`` or ``evolve``.
         facts: More facts kept beside the commit.
+        creates: Columns of the table if it has to be made; ``None`` when it must exist.
+        partition_by: Its partition columns then.
     """
 
     ref: Ref
@@ -86,6 +91,8 @@ class Rewriting:
     app: tuple[str, int] | None = None
     schema_mode: SchemaMode = "enforce"
     facts: dict[str, Any] = field(default_factory=dict)
+    creates: pa.Schema | None = None
+    partition_by: Sequence[str] = ()
 
 
 def rewrite(ws: Workspace, job: Rewriting, make_plan: Callable[[DeltaTable], Plan]) -> Committed:
@@ -100,9 +107,7 @@ def rewrite(ws: Workspace, job: Rewriting, make_plan: Callable[[DeltaTable], Pla
     if job.app is not None and (done := find_committed(url, job.app)) is not None:
         return done
     for _ in range(_ROUNDS):
-        table = open_delta(url)
-        if table is None or is_empty_creation(table):
-            raise NotFound(f"table {str(job.ref)!r} does not exist: write it first")
+        table = _open(url, job)
         with in_flight(url):
             plan = make_plan(table)
             if plan.is_empty and job.app is None:
@@ -113,6 +118,16 @@ def rewrite(ws: Workspace, job: Rewriting, make_plan: Callable[[DeltaTable], Pla
             except Stale:
                 continue
     raise Conflict(f"table {job.ref} is written by others all the time: nothing was changed; run it again later")
+
+
+def _open(url: str, job: Rewriting) -> DeltaTable:
+    if job.creates is not None:
+        with storage_errors(url):
+            return open_or_create(url, job.creates, job.partition_by)
+    table = open_delta(url)
+    if table is None or is_empty_creation(table):
+        raise NotFound(f"table {str(job.ref)!r} does not exist: write it first")
+    return table
 
 
 def _carry_out(ws: Workspace, url: str, table: DeltaTable, job: Rewriting, plan: Plan) -> Committed:
@@ -127,11 +142,12 @@ def _carry_out(ws: Workspace, url: str, table: DeltaTable, job: Rewriting, plan:
         base=table.version(),
         facts={"operation": job.operation, "metrics": plan.metrics, **job.facts},
         remove=tuple(change.file for change in plan.changes),
+        also=plan.staged_schema,
     )
     try:
-        done = commit_files(commit, [*files, *plan.files])
+        done = commit_files(commit, [*files, *plan.staged])
     except BaseException:
-        # Files of the plan's own stay: a next plan needs them, and their maker removes them.
+        # Staged files stay: a next plan needs them, and their maker removes them.
         discard_uncommitted(url, files)
         raise
     if done.repeated:
