@@ -8,22 +8,27 @@ from .connector import Connector, Cursor, RawBatch, Split
 from .csv_files import Csv
 from .delete import delete, replace
 from .expectations import Expectation, at_least_rows, between, matches, not_null, one_of, unique
+from .history import changes, restore, version_at
 from .ingest import ingest, ingest_all
+from .layout import Facts, compact, facts, z_order
 from .merge import merge
 from .parquet_files import Parquet
 from .query import sql
-from .read import exists, read, sync_table, table, vacuum, versions
+from .read import exists, read, sync_table, table, versions
 from .recipe import Cast, FittedRecipe, Impute, OneHot, Ordinal, Recipe, Scale, Step
+from .retention import CleanUp, Retention, clean_up, purge, retention_of, set_retention, vacuum
 from .scd2 import scd2
 from .source import Source
 from .write import write
 
 __all__ = [
     "Cast",
+    "CleanUp",
     "Connector",
     "Csv",
     "Cursor",
     "Expectation",
+    "Facts",
     "FittedRecipe",
     "Impute",
     "OneHot",
@@ -31,28 +36,39 @@ __all__ = [
     "Parquet",
     "RawBatch",
     "Recipe",
+    "Retention",
     "Scale",
     "Source",
     "Split",
     "Step",
     "at_least_rows",
     "between",
+    "changes",
+    "clean_up",
+    "compact",
     "delete",
     "exists",
+    "facts",
     "ingest",
     "ingest_all",
     "matches",
     "merge",
     "not_null",
     "one_of",
+    "purge",
     "read",
     "replace",
+    "restore",
+    "retention_of",
     "scd2",
+    "set_retention",
     "sql",
     "sync_table",
     "table",
     "unique",
     "vacuum",
+    "version_at",
     "versions",
     "write",
+    "z_order",
 ]

@@ -129,7 +129,7 @@ def commit_files(commit: Commit, files: Sequence[NewFile]) -> Committed:
                 # Writers that collide once and wait equally long collide again.
                 time.sleep(random.uniform(0, 0.05))
                 continue
-            return _locate(commit.url, mark)
+            return find_marked(commit.url, mark)
     raise Conflict(f"table {commit.url} is written by too many others at once: write again later, nothing was lost")
 
 
@@ -201,7 +201,8 @@ def _repeated(url: str, table: DeltaTable, app: tuple[str, int]) -> Committed | 
     )
 
 
-def _locate(url: str, mark: str) -> Committed:
+def find_marked(url: str, mark: str) -> Committed:
+    """The commit that carries a mark among its facts."""
     table = open_delta(url)
     if table is not None:
         for entry in entries(table, url):

@@ -169,7 +169,7 @@ def matching_rows(table: DeltaTable, url: str, where: Filter) -> list[Change]:
     """The rows that a filter means, file by file; files that statistics exclude are not opened."""
     schema = arrow_schema(table)
     sure = meant(where, schema)
-    known = {file.path: file for file in live_files(table)}
+    known = {file.name: file for file in live_files(table)}
     candidates = [known[path] for path in paths_that_may_match(table, url, sure)]
 
     def find(file: LiveFile) -> Change:

@@ -24,6 +24,8 @@ from .storage_errors import storage_errors
 
 FOLDER = "_raylake/writing"
 _LONGEST = 7 * 86_400
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_NAMESPACE = Path("/proc/self/ns/pid")
 
 
 @contextmanager
@@ -64,7 +66,7 @@ def writing_since(url: str) -> float | None:
 
 def _lives(marker: dict[str, Any]) -> bool:
     if marker["machine"] == _machine():
-        return _started(int(marker["pid"])) == marker["started"]
+        return _started(int(marker["pid"])) == int(marker["started"])
     return time.time() - float(marker["at"]) < _LONGEST
 
 
@@ -89,19 +91,10 @@ def _remove(store: fs.FileSystem, path: str) -> None:
 
 def _machine() -> str:
     """This boot of this machine and this process namespace: within it a process id means something."""
-    parts = [socket.gethostname()]
-    for read in (
-        lambda: Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
-        lambda: str(Path(_PIDS).readlink()),
-    ):
-        try:
-            parts.append(read())
-        except OSError:
-            parts.append("")
-    return "/".join(parts)
-
-
-_PIDS = "/proc/self/ns/pid"
+    try:
+        return f"{socket.gethostname()}/{_BOOT.read_text().strip()}/{_NAMESPACE.readlink()}"
+    except OSError:
+        return socket.gethostname()
 
 
 def _started(pid: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import polars as pl
@@ -22,7 +23,7 @@ class LiveFile:
     """A file that a table version consists of.
 
     Attributes:
-        path: Name relative to the table's folder, as the log writes it.
+        path: Name relative to the table's folder, as the log writes it (escaped as in a URL).
         size: Bytes.
         rows: Number of rows, or ``None`` when the log does not tell.
         partition: Partition column to its value.
@@ -32,6 +33,11 @@ class LiveFile:
     size: int
     rows: int | None
     partition: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Name relative to the table's folder, as the store shows it."""
+        return unquote(self.path)
 
 
 def live_files(table: DeltaTable) -> list[LiveFile]:
@@ -57,7 +63,7 @@ def file_dataset(url: str, file: LiveFile, schema: pa.Schema) -> pds.FileSystemD
     store, folder = urls.filesystem(url)
     layout = pds.ParquetFileFormat()
     promise = partition_promise(file.partition, schema, tuple(file.partition))
-    fragment = layout.make_fragment(f"{folder}/{file.path}", store, promise)
+    fragment = layout.make_fragment(f"{folder}/{file.name}", store, promise)
     return pds.FileSystemDataset([fragment], schema, layout)
 
 

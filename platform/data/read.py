@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -180,35 +181,6 @@ def sync_table(ws: Workspace, ref: Ref | str) -> TableVersion:
     )
 
 
-def vacuum(ws: Workspace, ref: Ref | str, *, keep_hours: int = 168) -> int:
-    """Remove files that no version within `keep_hours` needs, files of killed writers included.
-
-    Args:
-        ws: The workspace.
-        ref: The table.
-        keep_hours: Files younger than this stay: a writer may still be at work on them.
-
-    Returns:
-        How many files were removed. Versions older than `keep_hours` can no longer be read.
-
-    Raises:
-        NotFound: There is no such table.
-
-    Example:
-        >>> import tempfile
-        >>> from raylake.data import write
-        >>> ws = Workspace.open(tempfile.mkdtemp())
-        >>> version = write(ws, "numbers", pa.table({"n": [1]}))
-        >>> vacuum(ws, "numbers")
-        0
-    """
-    parsed = _reference(ref)
-    opened = require(ws, Ref(parsed.name, namespace=parsed.namespace))
-    with storage_errors(ws.table_url(parsed)):
-        gone = opened.vacuum(keep_hours, dry_run=False, enforce_retention_duration=False, full=True)
-    return len(gone)
-
-
 def as_expression(chosen: Filter) -> pc.Expression | None:
     """A filter as a pyarrow expression."""
     if chosen is None or isinstance(chosen, pc.Expression):
@@ -231,14 +203,14 @@ def fragments(opened: DeltaTable, url: str, wanted: pc.Expression | None) -> lis
     made = []
     for action in pa.table(opened.get_add_actions()).to_pylist():
         promise = file_promise(action, schema, partitions)
-        made.append(layout.make_fragment(f"{folder}/{action['path']}", store, promise))
+        made.append(layout.make_fragment(f"{folder}/{unquote(action['path'])}", store, promise))
     if wanted is None:
         return made
     return list(pds.FileSystemDataset(made, schema, layout).get_fragments(filter=wanted))
 
 
 def paths_that_may_match(opened: DeltaTable, url: str, wanted: pc.Expression) -> list[str]:
-    """The files, named as in the log, whose statistics do not exclude `wanted`."""
+    """The files, named as in the store, whose statistics do not exclude `wanted`."""
     _, folder = urls.filesystem(url)
     return [fragment.path[len(folder) + 1 :] for fragment in fragments(opened, url, wanted)]
 
