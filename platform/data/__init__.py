@@ -7,13 +7,15 @@ commit by the calling process.
 from .connector import Connector, Cursor, RawBatch, Split
 from .csv_files import Csv
 from .delete import delete, replace
+from .exchange import export, load
 from .expectations import Expectation, at_least_rows, between, matches, not_null, one_of, unique
+from .forget import Forgotten, ForgottenTable, forget
 from .history import changes, restore, version_at
 from .ingest import ingest, ingest_all
 from .layout import Facts, compact, facts, z_order
 from .merge import merge
 from .parquet_files import Parquet
-from .query import sql
+from .query import derive, sql
 from .read import exists, read, sync_table, table, versions
 from .recipe import Cast, FittedRecipe, Impute, OneHot, Ordinal, Recipe, Scale, Step
 from .retention import CleanUp, Retention, clean_up, purge, retention_of, set_retention, vacuum
@@ -30,6 +32,8 @@ __all__ = [
     "Expectation",
     "Facts",
     "FittedRecipe",
+    "Forgotten",
+    "ForgottenTable",
     "Impute",
     "OneHot",
     "Ordinal",
@@ -47,8 +51,12 @@ __all__ = [
     "clean_up",
     "compact",
     "delete",
+    "derive",
     "exists",
+    "export",
     "facts",
+    "load",
+    "forget",
     "ingest",
     "ingest_all",
     "matches",

@@ -143,7 +143,7 @@ def _commit_once(commit: Commit, files: Sequence[NewFile], table: DeltaTable, sc
         "files": len(files),
     }
     now = time.time_ns() // 10**6
-    removed = [RemoveAction(f.path, True, now, f.size, _texts(f.partition)) for f in commit.remove]
+    removed = [RemoveAction(f.name, True, now, f.size, _texts(f.partition)) for f in commit.remove]
     custom: dict[str, Any] = {METADATA_KEY: json.dumps(facts)}
     if commit.mode == "rewrite":
         custom["isBlindAppend"] = False

@@ -7,7 +7,7 @@ import math
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -45,6 +45,10 @@ class NewFile:
     modified: int
     stats: str
     columns: Mapping[str, str]
+
+    def without_bounds(self) -> NewFile:
+        """The same file, with the number of its rows as only statistics: for files whose values must not spread."""
+        return replace(self, stats=json.dumps({"numRecords": self.rows}))
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dictionary; ``NewFile(**d)`` is the way back."""

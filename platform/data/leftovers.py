@@ -15,7 +15,7 @@ from pyarrow import fs
 from ..core import Ref, StorageError, Workspace, urls
 from .delta_log import all_entries, entries, require
 from .in_flight import writing_since
-from .live_files import live_files
+from .live_files import LiveFile, live_files
 from .storage_errors import storage_errors
 
 # Clocks of machines and stores differ; a file may be a little older than its writer's marker.
@@ -83,6 +83,19 @@ def needed_files(table: DeltaTable, url: str, *, oldest: datetime | None, versio
             needed |= {action["path"] for action in entry.removed}
     # The log writes names as in a URL; the store shows them as they are.
     return needed | set(map(unquote, needed)), known | set(map(unquote, known))
+
+
+def old_files(table: DeltaTable, url: str) -> list[LiveFile]:
+    """Files that only older versions need and that are still on disk."""
+    live = {file.path for file in live_files(table)}
+    store, folder = urls.filesystem(url)
+    found: dict[str, LiveFile] = {}
+    for entry in entries(table, url):
+        for action in entry.added:
+            file = LiveFile(action["path"], action["size"], None, action.get("partitionValues") or {})
+            if file.path not in live and file.name not in live:
+                found[file.path] = file
+    return [file for file in found.values() if store.get_file_info(f"{folder}/{file.name}").is_file]
 
 
 def forget_statistics(ws: Workspace, ref: Ref) -> None:

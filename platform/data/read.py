@@ -59,7 +59,7 @@ def table(
     parsed = _reference(ref)
     opened = require(ws, parsed)
     schema = arrow_schema(opened)
-    wanted = _columns(columns, schema, parsed)
+    wanted = check_columns(columns, schema, parsed)
     expression = as_expression(filter)
     with storage_errors(ws.table_url(parsed)):
         dataset = pds.FileSystemDataset(
@@ -97,7 +97,7 @@ def read(
     opened = require(ws, parsed)
     schema = arrow_schema(opened)
     expression = as_expression(filter)
-    wanted = _columns(columns, schema, parsed)
+    wanted = check_columns(columns, schema, parsed)
     found = fragments(opened, ws.table_url(parsed), expression)
     ensure_ray(ws)
     return table_dataset(found, schema, wanted, expression)
@@ -222,7 +222,8 @@ def _reference(ref: Ref | str) -> Ref:
     return parsed
 
 
-def _columns(columns: Sequence[str] | None, schema: pa.Schema, ref: Ref) -> list[str] | None:
+def check_columns(columns: Sequence[str] | None, schema: pa.Schema, ref: Ref) -> list[str] | None:
+    """The wanted columns; raise `SchemaMismatch` when the table lacks one."""
     unknown = [name for name in columns or () if name not in schema.names]
     if unknown:
         raise SchemaMismatch(f"table {str(ref)!r} has no columns {unknown}; it has {schema.names}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
@@ -14,11 +14,14 @@ from .file_writer import FileWriter, NewFile
 if TYPE_CHECKING:
     import ray.data
 
+# An Arrow table, a stream of Arrow batches, or a Ray Dataset.
+Rows: TypeAlias = "pa.Table | pa.RecordBatchReader | ray.data.Dataset"
+
 
 def stage(
-    ws: Workspace, url: str, data: pa.Table | ray.data.Dataset, stored: pa.Schema | None, partitions: Sequence[str]
+    ws: Workspace, url: str, data: Rows, stored: pa.Schema | None, partitions: Sequence[str]
 ) -> tuple[list[NewFile], pa.Schema]:
-    """Write rows to files: an Arrow table by this process, a Dataset by Ray tasks. After an error none is left.
+    """Write rows to files: an Arrow table or stream by this process, a Dataset by Ray tasks; after an error none stays.
 
     Args:
         ws: The workspace.
@@ -30,7 +33,7 @@ def stage(
     Returns:
         The files, and the one schema that they all have.
     """
-    if not isinstance(data, pa.Table):
+    if not isinstance(data, pa.Table | pa.RecordBatchReader):
         from .sink import write_dataset
 
         ensure_ray(ws)
@@ -38,7 +41,8 @@ def stage(
     schema = storable_schema(data.schema, known=stored)
     writer = FileWriter(url, schema, partitions)
     try:
-        writer.write(data)
+        for part in [data] if isinstance(data, pa.Table) else data:
+            writer.write(part if isinstance(part, pa.Table) else pa.Table.from_batches([part]))
         return writer.close(), schema
     except BaseException:
         writer.discard()

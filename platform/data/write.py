@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
-
-import pyarrow as pa
 
 from .. import registry
 from ..core import InvalidName, Node, RaylakeError, Ref, Workspace
@@ -16,16 +13,13 @@ from .commits import Commit, Committed, Mode, SchemaMode, commit_files, find_com
 from .delta_log import arrow_schema, open_delta
 from .file_writer import NewFile, remove_files
 from .in_flight import in_flight
-from .staging import stage
-
-if TYPE_CHECKING:
-    import ray.data
+from .staging import Rows, stage
 
 
 def write(
     ws: Workspace,
     name: str,
-    data: pa.Table | ray.data.Dataset,
+    data: Rows,
     *,
     mode: Mode = "append",
     app: tuple[str, int] | None = None,
@@ -38,7 +32,8 @@ def write(
 ) -> TableVersion:
     """Write rows to a table as one new version; creates the table when there is none.
 
-    An Arrow table is written by this process, without Ray; a Dataset by Ray tasks, with one commit by this process.
+    An Arrow table, or a stream of batches, is written by this process, without Ray; a Dataset by Ray tasks, with one
+    commit by this process.
 
     Args:
         ws: The workspace.
@@ -63,6 +58,7 @@ def write(
 
     Example:
         >>> import tempfile
+        >>> import pyarrow as pa
         >>> ws = Workspace.open(tempfile.mkdtemp())
         >>> first = write(ws, "numbers", pa.table({"n": [1, 2]}), app=("load", 1))
         >>> again = write(ws, "numbers", pa.table({"n": [1, 2]}), app=("load", 1))
