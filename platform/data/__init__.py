@@ -4,6 +4,8 @@ Small inputs and Arrow tables never start Ray; Datasets and large sources are re
 commit by the calling process.
 """
 
+from .backup import backup, prune_backups, restore_backup, verify_backup
+from .backup_store import Backup, backups
 from .connector import Connector, Cursor, RawBatch, Split
 from .csv_files import Csv
 from .delete import delete, replace
@@ -24,6 +26,7 @@ from .source import Source
 from .write import write
 
 __all__ = [
+    "Backup",
     "Cast",
     "CleanUp",
     "Connector",
@@ -46,6 +49,8 @@ __all__ = [
     "Split",
     "Step",
     "at_least_rows",
+    "backup",
+    "backups",
     "between",
     "changes",
     "clean_up",
@@ -55,18 +60,20 @@ __all__ = [
     "exists",
     "export",
     "facts",
-    "load",
     "forget",
     "ingest",
     "ingest_all",
+    "load",
     "matches",
     "merge",
     "not_null",
     "one_of",
+    "prune_backups",
     "purge",
     "read",
     "replace",
     "restore",
+    "restore_backup",
     "retention_of",
     "scd2",
     "set_retention",
@@ -75,6 +82,7 @@ __all__ = [
     "table",
     "unique",
     "vacuum",
+    "verify_backup",
     "version_at",
     "versions",
     "write",

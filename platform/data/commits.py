@@ -203,12 +203,19 @@ def _repeated(url: str, table: DeltaTable, app: tuple[str, int]) -> Committed | 
 
 def find_marked(url: str, mark: str) -> Committed:
     """The commit that carries a mark among its facts."""
+    if (found := look_up(url, mark)) is not None:
+        return found
+    raise Conflict(f"the commit {mark} of {url} is not in its log: check whether other programs write there")
+
+
+def look_up(url: str, mark: str) -> Committed | None:
+    """As `find_marked`; ``None`` when there is no such commit."""
     table = open_delta(url)
     if table is not None:
         for entry in entries(table, url):
             if entry.facts.get("commit") == mark:
                 return _committed(url, table, entry, repeated=False)
-    raise Conflict(f"the commit {mark} of {url} is not in its log: check whether other programs write there")
+    return None
 
 
 def _committed(url: str, table: DeltaTable, entry: LogEntry, *, repeated: bool) -> Committed:

@@ -123,8 +123,7 @@ class _OpenFile:
 
     @classmethod
     def create(cls, url: str, schema: pa.Schema) -> _OpenFile:
-        store, folder = urls.filesystem(url)
-        store.create_dir(folder, recursive=True)
+        store, folder = urls.writable_folder(url)
         name = f"part-{uuid.uuid4().hex}.parquet"
         sink = store.open_output_stream(f"{folder}/{name}")
         collected: list[Any] = []

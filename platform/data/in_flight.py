@@ -38,8 +38,7 @@ def in_flight(url: str) -> Iterator[None]:
     name = uuid.uuid4().hex
     text = json.dumps({"at": time.time(), "machine": _machine(), "pid": os.getpid(), "started": _started(os.getpid())})
     with storage_errors(url):
-        store, folder = urls.filesystem(urls.join(url, FOLDER))
-        store.create_dir(folder, recursive=True)
+        store, folder = urls.writable_folder(urls.join(url, FOLDER))
         with store.open_output_stream(f"{folder}/{name}") as out:
             out.write(text.encode())
     try:

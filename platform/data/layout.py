@@ -16,7 +16,7 @@ from deltalake import CommitProperties, DeltaTable, WriterProperties
 from ..core import Conflict, Ref, SchemaMismatch, Workspace
 from ..registry import TableVersion
 from .arrow_types import describe
-from .commits import Committed, find_marked
+from .commits import Committed, look_up
 from .delta_log import METADATA_KEY, arrow_schema, count_rows, entries, require
 from .file_writer import TARGET_BYTES
 from .in_flight import in_flight
@@ -188,7 +188,9 @@ def _arrange(
             return to_version(
                 ws, ref, Committed(before, count_rows(table), arrow_schema(table), told, True), record=record
             )
-        return to_version(ws, ref, find_marked(url, mark), record=record)
+        # Without anything to do deltalake may still have moved on to what others committed meanwhile.
+        if (done := look_up(url, mark)) is not None:
+            return to_version(ws, ref, done, record=record)
     raise Conflict(
         f"table {name!r} is changed by others all the time: nothing was changed; run {operation} again later"
     )

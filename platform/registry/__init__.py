@@ -47,6 +47,7 @@ from .operations import (
     record_drift_report,
 )
 from .records import Alert, Deployment, DriftReport, Edge, Event, Model, ModelVersion, Run, TableVersion
+from .snapshot import dump_records, load_records
 from .tracking import finish_run, log_metrics, metric_history, run, runs, start_run, trials
 
 __all__ = [
@@ -68,12 +69,14 @@ __all__ = [
     "deployments",
     "downstream",
     "drift_reports",
+    "dump_records",
     "end_deployment",
     "events",
     "fetch_file",
     "fetch_folder",
     "finish_run",
     "get_bytes",
+    "load_records",
     "locate",
     "log_metrics",
     "metric_history",

@@ -168,7 +168,11 @@ def test_a_merge_leaves_files_alone_that_no_key_touches(ws: Workspace) -> None:
     before = set(DeltaTable(str(Path(ws.root, "tables/main/t"))).file_uris())
     version = data.merge(ws, "t", pa.table({"id": [42, 43, 200], "n": [1, 1, 1]}), key=["id"])
     assert version.metrics == {
-        "rows_updated": 1, "rows_inserted": 2, "rows_deleted": 0, "rows_stale": 0, "files_rewritten": 1
+        "rows_updated": 1,
+        "rows_inserted": 2,
+        "rows_deleted": 0,
+        "rows_stale": 0,
+        "files_rewritten": 1,
     }
     after = set(DeltaTable(ws.table_url(version.ref)).file_uris())
     assert len(before & after) == 9
