@@ -9,7 +9,20 @@ import typer
 from rich.console import Console
 
 from ..core import RaylakeError
-from . import cluster, data, demo_command, features, lineage, monitor, registry, serve, server, token, train
+from . import (
+    backup,
+    cluster,
+    data,
+    demo_command,
+    features,
+    lineage,
+    monitor,
+    registry,
+    serve,
+    server,
+    token,
+    train,
+)
 
 # What typer returns after Ctrl-C: 128 + SIGINT, as a shell does.
 INTERRUPTED = 130
@@ -33,6 +46,8 @@ for command in (
     *(lineage.compare, lineage.trace, lineage.card),
 ):
     app.command(command.__name__)(command)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.add_typer(data.group, name="data", help="Ingest sources, list tables, query with SQL")
 app.add_typer(features.group, name="features", help="Build feature views, fill the online store")
 app.add_typer(train.train_group, name="train", help="Fit models")

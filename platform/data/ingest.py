@@ -21,6 +21,7 @@ from .discovery import discover_schema
 from .expectations import Expectation
 from .expectations.bind import bind
 from .file_writer import NewFile, remove_files
+from .in_flight import in_flight
 from .quarantine import QUARANTINE_SCHEMA
 from .screening import Job, Screened, sample, screen
 from .source import Source
@@ -107,7 +108,8 @@ def ingest(ws: Workspace, source: Source, *, quarantine: bool = True) -> TableVe
         splits, after = _plan(source, last)
         if last.done is not None and same_cursor(after, last.cursor):
             return _version(ws, source, last.done, [])
-        done, batch = _run(ws, source, last, splits, after, quarantine)
+        with in_flight(ws.table_url(source.ref)), in_flight(ws.table_url(source.quarantine)):
+            done, batch = _run(ws, source, last, splits, after, quarantine)
         if done.repeated:
             # Another process ingested this source meanwhile; look again for what it did not see.
             batch.discard()
@@ -207,7 +209,7 @@ def _run(
                     "cursor": after,
                     "raw_schema": schema.serialize().to_pybytes().hex(),
                     "metrics": _metrics(batch, time.perf_counter() - started),
-                    "rejects": [file.to_dict() for file in batch.rejects],
+                    "rejects": [file.without_bounds().to_dict() for file in batch.rejects],
                     "referred": [str(node) for node in referred],
                 },
             ),

@@ -115,6 +115,7 @@ from .records import (
     Run,
     TableVersion,
 )
+from .snapshot import dump_records, load_records
 from .tracking import (
     Dataset,
     Experiment,
@@ -219,6 +220,7 @@ __all__ = [
     "drift_reports",
     "drop_alias",
     "drop_parts",
+    "dump_records",
     "end_deployment",
     "events",
     "experiment",
@@ -233,6 +235,7 @@ __all__ = [
     "latest_versions_of",
     "lineage_graph",
     "list_artifacts",
+    "load_records",
     "locate",
     "log_inputs",
     "log_metrics",
