@@ -10,7 +10,14 @@ from .server import SERVER
 
 __all__ = ["ENDPOINTS", "Endpoint", "Field", "routes"]
 
-ENDPOINTS: tuple[Endpoint, ...] = (*SERVER, *EXPERIMENTS, *RUNS, *LOGGING, *INPUTS, *METRICS)
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *LOGGING,
+    *RUNS,
+    *METRICS,
+    *INPUTS,
+    *EXPERIMENTS,
+    *SERVER,
+)  # the busiest first: routes are tried in order
 
 
 def routes() -> list:  # type: ignore[type-arg]
