@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cmp_to_key
+from functools import cmp_to_key, partial
 from typing import Any
 
 from ..registry.tracking import RunView
 from ..registry.tracking.grammar import Condition, Order
 
+_OPERATORS = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 _STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 
 
@@ -27,7 +36,7 @@ def ordered(found: Sequence[RunView], orders: Sequence[Order]) -> list[RunView]:
     by_id = sorted(found, key=lambda view: view.id)
     newest = sorted(by_id, key=lambda view: view.created_at, reverse=True)
     for order in reversed(orders):
-        newest.sort(key=cmp_to_key(lambda one, other, order=order: _before(one, other, order)))  # type: ignore[misc]
+        newest.sort(key=cmp_to_key(partial(_before, order)))
     return newest
 
 
@@ -53,20 +62,11 @@ def _compare(value: Any, condition: Condition) -> bool:
         return (value is None) == (condition.comparator == "IS NULL")
     if value is None:
         return False
-    return bool(
-        {
-            "=": lambda: value == wanted,
-            "!=": lambda: value != wanted,
-            "<": lambda: value < wanted,
-            "<=": lambda: value <= wanted,
-            ">": lambda: value > wanted,
-            ">=": lambda: value >= wanted,
-            "IN": lambda: value in wanted,
-            "NOT IN": lambda: value not in wanted,
-            "LIKE": lambda: _like(value, wanted, 0),
-            "ILIKE": lambda: _like(value, wanted, re.IGNORECASE | re.ASCII),
-        }[condition.comparator]()
-    )
+    if condition.comparator in ("LIKE", "ILIKE"):
+        return _like(value, wanted, 0 if condition.comparator == "LIKE" else re.IGNORECASE | re.ASCII)
+    if condition.comparator in ("IN", "NOT IN"):
+        return (value in wanted) == (condition.comparator == "IN")
+    return bool(_OPERATORS[condition.comparator](value, wanted))
 
 
 def _like(value: str, pattern: str, flags: int) -> bool:
@@ -74,7 +74,7 @@ def _like(value: str, pattern: str, flags: int) -> bool:
     return re.fullmatch(regex, value, flags | re.DOTALL) is not None
 
 
-def _before(one: RunView, other: RunView, order: Order) -> int:
+def _before(order: Order, one: RunView, other: RunView) -> int:
     values = [_value(view, order.kind, order.key) for view in (one, other)]
     ranks = [2 if value is None else 1 if value != value else 0 for value in values]
     if ranks[0] != ranks[1]:

@@ -14,13 +14,14 @@ from ...core import DataError, NotFound, Workspace
 from ..columns import numbers
 from ..engine import reading, transaction, writing
 from ..rows import LARGEST
-from ..schema import MetricRow, RunRow, TagRow
+from ..schema import MAPPERS
 from .clock import microseconds
 from .entries import Entry, Point, cleaned, deleted_run, raise_first, unknown_run, write
 from .labels import packed
 from .values import Measurement
 
-_RUN, _METRIC, _TAG = RunRow.__table__, MetricRow.__table__, TagRow.__table__  # type: ignore[attr-defined]
+_TABLES = MAPPERS.metadata.tables
+_RUN, _METRIC, _TAG = _TABLES["run"], _TABLES["metric"], _TABLES["tag"]
 
 
 def log_metrics(ws: Workspace, run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
@@ -102,8 +103,8 @@ def delete_tag(ws: Workspace, run_id: str, key: str) -> None:
         seq, lifecycle = _identity(session, run_id)
         if lifecycle != "active":
             raise deleted_run(run_id)
-        gone = _TAG.delete().where(_TAG.c.run_seq == seq, _TAG.c.key == key)
-        if session.execute(gone).rowcount == 0:  # type: ignore[attr-defined]
+        gone = _TAG.delete().where(_TAG.c.run_seq == seq, _TAG.c.key == key).returning(_TAG.c.key)
+        if session.execute(gone).first() is None:
             raise NotFound(f"No tag with name: {key} in run with id {run_id}")
 
 

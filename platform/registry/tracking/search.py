@@ -10,16 +10,7 @@ from sqlalchemy import ColumnElement, Select, Text, case, cast, func, literal, n
 from ...core import DataError, Workspace
 from ..engine import reading
 from ..records import Run
-from ..schema import (
-    DatasetInputRow,
-    DatasetRow,
-    ExperimentRow,
-    ExperimentTagRow,
-    LatestMetricRow,
-    ParamRow,
-    RunRow,
-    TagRow,
-)
+from ..schema import MAPPERS, ExperimentRow
 from ..schema.tracking import ACTIVE
 from .clauses import Clause, compare_metric, compare_moment, compare_text, in_order
 from .entries import NAME_TAG, PARENT_TAG
@@ -30,10 +21,11 @@ from .values import Experiment, Page, RunView
 from .views import record, select_runs, views
 
 MOST = 50_000  # results of one page
-_RUN, _EXPERIMENT = RunRow.__table__, ExperimentRow.__table__  # type: ignore[attr-defined]
-_LATEST, _EXPERIMENT_TAG = LatestMetricRow.__table__, ExperimentTagRow.__table__  # type: ignore[attr-defined]
-_LABELS = {"param": ParamRow.__table__, "tag": TagRow.__table__}  # type: ignore[attr-defined]
-_INPUT, _DATASET = DatasetInputRow.__table__, DatasetRow.__table__  # type: ignore[attr-defined]
+_TABLES = MAPPERS.metadata.tables
+_RUN, _EXPERIMENT = _TABLES["run"], _TABLES["experiment"]
+_LATEST, _EXPERIMENT_TAG = _TABLES["metric_latest"], _TABLES["experiment_tag"]
+_LABELS = {"param": _TABLES["param"], "tag": _TABLES["tag"]}
+_INPUT, _DATASET = _TABLES["dataset_input"], _TABLES["dataset"]
 _STATUS = case(
     {
         "scheduled": "SCHEDULED",

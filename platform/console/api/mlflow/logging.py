@@ -25,13 +25,14 @@ from .fields import invalid_value, typed
 from .limits import LAST_MOMENT, PARAM_VALUE, TAG_VALUE, check_batch, check_key, check_run_id
 from .runs import RUN_ID
 
+_LONG = 2**63
 _MODELS_TAG = "mlflow.log-model.history"
 _MODEL_KEPT = ("run_id", "artifact_path", "utc_time_created", "model_uuid")
 _MODEL_FIELDS = ("artifact_path", "flavors", "utc_time_created", "run_id")
 
 
 async def _log_metric(ws: Workspace, message: Message) -> Message:
-    await committed(ws, Entry(message["run_id"], points=[_point(message, "")]))
+    await committed(ws, Entry(message["run_id"], points=[_quick(message) or _point(message, "")]))
     return {}
 
 
@@ -53,7 +54,9 @@ def _delete_tag(ws: Workspace, message: Message) -> Message:
 async def _log_batch(ws: Workspace, message: Message) -> Message:
     metrics, params, tags = (message.get(name, []) for name in ("metrics", "params", "tags"))
     check_run_id(message["run_id"])
-    points = [_point(_object(metric, f"metrics[{i}]"), f"metrics[{i}].") for i, metric in enumerate(metrics)]
+    points = [
+        _quick(metric) or _point(_object(metric, f"metrics[{i}]"), f"metrics[{i}].") for i, metric in enumerate(metrics)
+    ]
     packed = [_param(*_pair(param, f"params[{i}]"), f"params[{i}].key") for i, param in enumerate(params)]
     labels = [_tag(*_pair(tag, f"tags[{i}]"), f"tags[{i}].") for i, tag in enumerate(tags)]
     check_batch({"metrics": len(metrics), "params": len(params), "tags": len(tags)})
@@ -94,6 +97,18 @@ async def committed(ws: Workspace, entry: Entry) -> None:
 def _answer(answered: asyncio.Future[RaylakeError | None], outcome: RaylakeError | None) -> None:
     if not answered.done():  # the client may have gone
         answered.set_result(outcome)
+
+
+def _quick(metric: Any) -> Point | None:
+    """A measurement whose fields have just the types that clients send; anything else is looked at by `_point`."""
+    try:
+        key, value, at, step = metric["key"], metric["value"], metric["timestamp"], metric.get("step", 0)
+    except (KeyError, TypeError, AttributeError):
+        return None
+    exact = type(key) is str and type(value) is float and type(at) is type(step) is int
+    if not exact or not key or not 0 <= at <= LAST_MOMENT or not -_LONG <= step < _LONG:
+        return None
+    return cleaned(check_key(key, "name")), step, at * 1000, value
 
 
 def _point(metric: Mapping[str, Any], path: str) -> Point:
