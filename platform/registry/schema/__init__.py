@@ -6,6 +6,15 @@ from .journal import AlertRow, EventRow
 from .lineage import EdgeRow, NodeRow
 from .models import AliasMoveRow, AliasRow, ModelRow, ModelVersionRow
 from .operations import DeploymentRow, DriftReportRow
+from .pipelines import (
+    PipelineCacheRow,
+    PipelineDeliveryRow,
+    PipelinePoolRow,
+    PipelineRunRow,
+    PipelineScheduleRow,
+    PipelineStepRow,
+    PipelineVersionRow,
+)
 from .tracking import MetricRow, RunRow
 
 __all__ = [
@@ -21,6 +30,13 @@ __all__ = [
     "ModelRow",
     "ModelVersionRow",
     "NodeRow",
+    "PipelineCacheRow",
+    "PipelineDeliveryRow",
+    "PipelinePoolRow",
+    "PipelineRunRow",
+    "PipelineScheduleRow",
+    "PipelineStepRow",
+    "PipelineVersionRow",
     "Row",
     "RunRow",
     "TableVersionRow",
