@@ -34,18 +34,32 @@ from .outcomes import logs, output, result, runs, show
 from .pipeline import Parameter, Pipeline, pipeline
 from .records import Attempt, Failure, PipelineRun, StepRun
 from .run_page import draw
+from .scheduler import Turn, tick
+from .scheduler_actor import start_scheduler, stop_scheduler
+from .schedules import backfill, enable, schedule, schedules, set_pool, signal, unschedule
 from .step import Step, StepOptions, step
 from .store.deliveries import Delivery
+from .store.schedules import StoredSchedule
 from .trace import either, unless, when
+from .triggers import Cron, Every, OnAlert, Once, OnEvent, OnFiles, OnModel, OnPipeline, OnTable
 
 __all__ = [
     "Attempt",
+    "Cron",
     "Delivery",
     "Difference",
     "Email",
+    "Every",
     "Failure",
     "Graph",
     "Notify",
+    "OnAlert",
+    "OnEvent",
+    "OnFiles",
+    "OnModel",
+    "OnPipeline",
+    "OnTable",
+    "Once",
     "Output",
     "Parameter",
     "Pipeline",
@@ -55,7 +69,10 @@ __all__ = [
     "StepContext",
     "StepOptions",
     "StepRun",
+    "StoredSchedule",
+    "Turn",
     "Webhook",
+    "backfill",
     "cancel",
     "compare",
     "context",
@@ -63,6 +80,7 @@ __all__ = [
     "draw",
     "drive",
     "either",
+    "enable",
     "logs",
     "notifications",
     "output",
@@ -74,9 +92,17 @@ __all__ = [
     "run",
     "run_step",
     "runs",
+    "schedule",
+    "schedules",
+    "set_pool",
     "show",
+    "signal",
+    "start_scheduler",
     "step",
+    "stop_scheduler",
     "submit",
+    "tick",
     "unless",
+    "unschedule",
     "when",
 ]

@@ -85,7 +85,7 @@ def submit(
         ... def nothing():
         ...     pass
         >>> ws = Workspace.open(tempfile.mkdtemp())
-        >>> show(ws, submit(ws, nothing)).state
+        >>> pipelines.show(ws, submit(ws, nothing)).state
         'queued'
     """
     parsed = pipeline.parse(params or {})

@@ -87,10 +87,12 @@ class Driver:
             raise
         try:
             return self._loop()
-        except BaseException:
+        except BaseException as error:
             # An interrupted driver leaves nothing behind that works on; the run stays resumable.
             for task in list(self._flying):
                 self.executor.cancel(task, force=True)
+            if isinstance(error, KeyboardInterrupt):
+                self._end(states.PAUSED, "interrupted")
             raise
 
     def _loop(self) -> str:
@@ -204,18 +206,16 @@ class Driver:
         self.ledger.ended(task, self.state.tasks[task].attempt, now, done.outcome, error)
         if done.outcome is None:
             self.wiring.forget_handles()
-            told = f"step {task!r}: {done.crash}"
-            return states.Fail(task, self._timed_out(task, told), time.time(), crash=True, final=done.final)
+            limit = self._node(node_of(task)).step.options.timeout
+            # A worker that faulthandler ended after the deadline looks to Ray like any crash.
+            hint = "" if limit is None else f"; the step has a timeout of {limit:g} s, after which it is killed"
+            told = f"step {task!r}: {done.crash}{hint}"
+            return states.Fail(task, told, time.time(), crash=True, final=done.final)
         if done.outcome.output is None:
             return states.Fail(task, done.outcome.error, time.time(), final=done.outcome.final)
         self.wiring.outputs[task] = Handle(done.outcome.output, done.value)
         self._remember(task, done.outcome.output)
         return states.Finish(task, done.outcome.output)
-
-    def _timed_out(self, task: str, told: str) -> str:
-        """A worker that faulthandler ended after the deadline looks to Ray like any crash."""
-        limit = self._node(node_of(task)).step.options.timeout
-        return told if limit is None else f"{told}; the step has a timeout of {limit:g} s, after which it is killed"
 
     def _remember(self, task: str, output: str) -> None:
         key, index = _split(task)

@@ -13,7 +13,7 @@ A task is a node's key, or ``key[3]`` for an item of a mapped node, whose own ta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..core import PipelineError
@@ -205,6 +205,8 @@ def advance(shape: Shape, state: RunState, events: Iterable[Event]) -> RunState:
             tasks[event.key] = replace(tasks[event.key], state=RUNNING)
             for index in range(event.width):
                 tasks.setdefault(item(event.key, index), Task())
+            for index in _beyond(tasks, event.key, event.width):  # left from an earlier, longer list
+                tasks[item(event.key, index)] = Task(SKIPPED)
         else:
             tasks[event.task] = _after(shape, tasks, event, cancelling)
     _settle(shape, tasks, widths, cancelling)
@@ -261,8 +263,7 @@ def resumed(shape: Shape, tasks: Mapping[str, Task], widths: Mapping[str, int]) 
     for key in known:
         if kept.get(key, Task()).state == WAITING:
             known = {k: w for k, w in known.items() if k != key}
-    state = RunState({**dict.fromkeys(shape, Task()), **kept}, known)
-    return _unskipped(shape, state)
+    return RunState({**dict.fromkeys(shape, Task()), **kept}, known)
 
 
 def reset(shape: Shape, state: RunState, keys: Iterable[str]) -> RunState:
@@ -291,12 +292,6 @@ def node_of(task: str) -> str:
         ('clean', 'load')
     """
     return task.partition("[")[0]
-
-
-def _unskipped(shape: Shape, state: RunState) -> RunState:
-    """Skipped tasks wait again: what they depend on may come out otherwise."""
-    tasks = {key: replace(t, state=WAITING) if t.state == SKIPPED else t for key, t in state.tasks.items()}
-    return replace(state, tasks=tasks)
 
 
 def _after(shape: Shape, tasks: Mapping[str, Task], event: Event, cancelling: bool) -> Task:
@@ -346,6 +341,8 @@ def _settle(shape: Shape, tasks: dict[str, Task], widths: Mapping[str, int], can
                 tasks[key] = replace(tasks[key], state=CANCELLED)
             elif verdict := _verdict(node, tasks):
                 tasks[key] = replace(tasks[key], state=verdict)
+        if node.mapped and tasks[key].state in BAD | {SKIPPED}:
+            _settle_items(tasks, key)
 
 
 def _settle_mapped(tasks: dict[str, Task], key: str, width: int, cancelling: bool) -> None:
@@ -364,6 +361,20 @@ def _settle_mapped(tasks: dict[str, Task], key: str, width: int, cancelling: boo
         error = f"{len(bad)} of {width} items failed, first {bad[0]}: {tasks[bad[0]].error}"
         state = CANCELLED if cancelling and FAILED not in states else FAILED
         tasks[key] = replace(tasks[key], state=state, error=error)
+
+
+def _settle_items(tasks: dict[str, Task], key: str) -> None:
+    """A node that will not run takes along the items that an earlier drive has left."""
+    state = BLOCKED if tasks[key].state == FAILED else tasks[key].state
+    for index in _beyond(tasks, key, 0):
+        if (task := tasks[item(key, index)]).state not in SETTLED:
+            tasks[item(key, index)] = replace(task, state=state)
+
+
+def _beyond(tasks: Mapping[str, Task], key: str, width: int) -> Iterator[int]:
+    while item(key, width) in tasks:
+        yield width
+        width += 1
 
 
 def _settle_handler(shape: Shape, tasks: dict[str, Task], key: str, cancelling: bool) -> None:

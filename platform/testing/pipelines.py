@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
+from ..core import PipelineFailed, Workspace
+from ..pipelines.control import drive
 from ..pipelines.executor import Done
 from ..pipelines.step import StepOptions
 from ..pipelines.worker import Call, execute
@@ -57,3 +60,23 @@ class LocalExecutor:
     def cancel(self, task: str, *, force: bool) -> None:
         """Drop it if it has not begun."""
         self._queue = [entry for entry in self._queue if entry[0].task != task]
+
+
+class LocalLauncher:
+    """A `Launcher` that drives each run at once, in this process.
+
+    Attributes:
+        launched: Runs, in order.
+        hold: When true, runs are only noted, as if their drivers had died at once.
+    """
+
+    def __init__(self, *, hold: bool = False) -> None:
+        self.launched: list[str] = []
+        self.hold = hold
+
+    def launch(self, ws: Workspace, run_id: str) -> None:
+        """Drive the run to its end."""
+        self.launched.append(run_id)
+        if not self.hold:
+            with contextlib.suppress(PipelineFailed):
+                drive(ws, run_id, executor=LocalExecutor())

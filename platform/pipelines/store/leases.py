@@ -72,7 +72,7 @@ def acquire(ws: Workspace, run_id: str, who: str, moment: datetime) -> Lease:
         row = row_of(session, run_id, lock=True)
         if row.state in ENDED:
             raise Conflict(f"run {row.id} has ended as {row.state}: resume it, or start a new run")
-        if row.lease_until is not None and row.lease_until > moment and not _dead(row.owner):
+        if row.owner and row.lease_until is not None and row.lease_until > moment and not _dead(row.owner):
             raise Conflict(
                 f"run {row.id} is driven by {row.owner.rpartition(':')[0]} until {row.lease_until:%H:%M:%S} UTC: "
                 "wait for it, or cancel it first"

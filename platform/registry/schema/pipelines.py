@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy import BigInteger, Double, ForeignKeyConstraint, Index, UniqueConstraint
 from sqlmodel import Field
 
-from ..columns import CleanText, Json, Real, Sequence
+from ..columns import CleanText, Json, Sequence
 from .base import Row
 
 
@@ -117,7 +117,7 @@ class PipelineScheduleRow(Row, table=True):
     pool: str = Field(sa_type=CleanText)
     priority: int = Field(sa_type=BigInteger)
     concurrency: int | None = Field(default=None, sa_type=BigInteger)
-    late_after: float | None = Field(default=None, sa_type=Real, nullable=True)
+    late_after: float | None = Field(default=None, sa_type=Double, nullable=True)
     enabled: bool
     next_due: datetime | None = Field(default=None, index=True)
     memory: dict[str, Any] = Field(sa_type=Json)
