@@ -20,6 +20,9 @@ The tree::
     ├── ArtifactCorrupt          a stored file whose hash differs from the recorded one
     ├── ComputeUnavailable       resources that the cluster does not have
     ├── TrainingFailed           a run or study that ended in an error
+    ├── PipelineError            a pipeline that cannot be defined, or whose run did not finish
+    │   ├── PipelineInvalid      a wrong definition: a cycle, a missing input, a wrong type, an unknown step
+    │   └── PipelineFailed       a run that ended as failed or cancelled
     └── DeploymentFailed         an endpoint that did not become healthy
 
 A message names the wrong value, what was expected, and what to do next. Errors of deltalake, pyarrow, Ray,
@@ -120,3 +123,26 @@ class TrainingFailed(RaylakeError):
 
 class DeploymentFailed(RaylakeError):
     """An endpoint did not become healthy."""
+
+
+class PipelineError(RaylakeError):
+    """A pipeline that cannot be defined, or whose run did not finish."""
+
+
+class PipelineInvalid(PipelineError, ValueError):
+    """A wrong definition: a cycle, a missing input, a wrong type between steps, an unknown step."""
+
+
+class PipelineFailed(PipelineError):
+    """A run ended as failed or cancelled.
+
+    Attributes:
+        run_id: The run, to be shown or resumed.
+    """
+
+    def __init__(self, message: str, run_id: str = "") -> None:
+        super().__init__(message)
+        self.run_id = run_id
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (PipelineFailed, (str(self), self.run_id))
