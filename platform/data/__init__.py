@@ -4,7 +4,32 @@ Small inputs and Arrow tables never start Ray; Datasets and large sources are re
 commit by the calling process.
 """
 
-from .connector import Connector, Cursor, RawBatch, Split
+from . import convert
+from .connector import Connector, Cursor, MarkedConnector, RawBatch, Split, StreamConnector
+from .connectors import (
+    ApiKey,
+    Audio,
+    Avro,
+    Basic,
+    Bearer,
+    ClientCredentials,
+    DeltaFeed,
+    Files,
+    Http,
+    Images,
+    Json,
+    Kafka,
+    LinkHeader,
+    NatsStream,
+    NextLink,
+    Offset,
+    Orc,
+    PageNumber,
+    PageToken,
+    RedisStream,
+    Sql,
+    Text,
+)
 from .csv_files import Csv
 from .expectations import Expectation, at_least_rows, between, matches, not_null, one_of, unique
 from .ingest import ingest, ingest_all
@@ -16,6 +41,31 @@ from .source import Source
 from .write import write
 
 __all__ = [
+    "ApiKey",
+    "Audio",
+    "Avro",
+    "Basic",
+    "Bearer",
+    "ClientCredentials",
+    "DeltaFeed",
+    "Files",
+    "Http",
+    "Images",
+    "Json",
+    "Kafka",
+    "LinkHeader",
+    "MarkedConnector",
+    "NatsStream",
+    "NextLink",
+    "Offset",
+    "Orc",
+    "PageNumber",
+    "PageToken",
+    "RedisStream",
+    "Sql",
+    "StreamConnector",
+    "Text",
+    "convert",
     "Cast",
     "Connector",
     "Csv",
