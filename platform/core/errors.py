@@ -8,6 +8,7 @@ The tree::
     ├── NotFound                 an unknown table, version, model, alias, run, view, ...
     ├── Conflict                 somebody else changed or holds the same thing
     │   └── WorkspaceBusy        another process holds the workspace's lock
+    ├── Overloaded               more work waits than may wait; send again later
     ├── StorageError             a disk or object store that is full, read-only or unreachable
     ├── DataError                data that cannot be accepted as it is
     │   ├── SourceError          a source that cannot be read (missing file, wrong format)
@@ -48,6 +49,21 @@ class Conflict(RaylakeError):
 
 class WorkspaceBusy(Conflict):
     """Another process holds the lock of this workspace."""
+
+
+class Overloaded(RaylakeError):
+    """More work waits than may wait: send again later.
+
+    Attributes:
+        seconds: When it is worth a try.
+    """
+
+    def __init__(self, message: str, seconds: int = 1) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Overloaded, (str(self), self.seconds))
 
 
 class StorageError(RaylakeError, OSError):

@@ -353,16 +353,17 @@ def _version(ws: Workspace, source: Source, done: Committed, splits: Sequence[Sp
     return version
 
 
-def last_cursor(ws: Workspace, source: Source) -> Cursor | None:
-    """Where the source's last committed ingest ended, or ``None`` before the first.
+def last_facts(ws: Workspace, source: Source) -> Mapping[str, Any]:
+    """What the source's last committed ingest wrote beside its commit (cursor, watermark, metrics); empty before it.
 
     Example:
         >>> import tempfile
         >>> from raylake.data import Csv
-        >>> last_cursor(Workspace.open(tempfile.mkdtemp()), Source("trips", Csv("*.csv"))) is None
-        True
+        >>> last_facts(Workspace.open(tempfile.mkdtemp()), Source("trips", Csv("*.csv")))
+        {}
     """
-    return _last_ingest(ws, source).cursor
+    done = _last_ingest(ws, source).done
+    return {} if done is None else done.facts
 
 
 def _alert(ws: Workspace, source: Source, batch: _Batch, version: TableVersion) -> None:

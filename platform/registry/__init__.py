@@ -46,7 +46,15 @@ from .operations import (
     record_deployment,
     record_drift_report,
 )
-from .records import Alert, Deployment, DriftReport, Edge, Event, Model, ModelVersion, Run, TableVersion
+from .records import Alert, Deployment, DriftReport, Edge, Event, Model, ModelVersion, Run, SourceRecord, TableVersion
+from .sources import (
+    delete_source,
+    record_source_run,
+    save_source,
+    set_source_status,
+    source_record,
+    source_records,
+)
 from .tracking import finish_run, log_metrics, metric_history, run, runs, start_run, trials
 
 __all__ = [
@@ -59,11 +67,13 @@ __all__ = [
     "Model",
     "ModelVersion",
     "Run",
+    "SourceRecord",
     "TableVersion",
     "Unset",
     "add_lineage",
     "alerts",
     "alias_history",
+    "delete_source",
     "deployment",
     "deployments",
     "downstream",
@@ -88,13 +98,18 @@ __all__ = [
     "record_deployment",
     "record_drift_report",
     "record_event",
+    "record_source_run",
     "record_table",
     "register",
     "register_artifact",
     "run",
     "runs",
+    "save_source",
     "schema_version",
     "set_alias",
+    "set_source_status",
+    "source_record",
+    "source_records",
     "start_run",
     "table_version",
     "table_versions",

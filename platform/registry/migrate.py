@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from ..core import ConfigError, StorageError, Workspace
 from .engine import forget_ready, raw_engine, shown, translated
 
-HEAD = "0001"  # the newest revision in `migrations/versions`; a test compares them
+HEAD = "0007"  # the newest revision in `migrations/versions`; a test compares them
 VERSION_TABLE = "raylake_version"
 _FOLDER = Path(__file__).parent / "migrations"
 _ADVISORY_LOCK = 0x7261796C616B65  # "raylake"
@@ -54,7 +54,7 @@ def migrate_schema(ws: Workspace, revision: str = "head") -> str:
         >>> import tempfile
         >>> ws = Workspace.open(tempfile.mkdtemp())
         >>> migrate_schema(ws)
-        '0001'
+        '0007'
         >>> migrate_schema(ws, "base")
         ''
     """

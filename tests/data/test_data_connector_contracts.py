@@ -19,14 +19,14 @@ import redis
 import sqlalchemy as sa
 from confluent_kafka import Producer
 from pyarrow import orc
+from tests.data.api_server import Api, serve
+from tests.postgres import Server
+from tests.stream_servers import NatsServer, RedisServer, free_port
 
 from raylake import data
 from raylake.core import Workspace
 from raylake.data import Connector
 from raylake.testing.connectors import ConnectorContract, Feed, Row, StreamContract
-from tests.data.api_server import Api, serve
-from tests.postgres import Server
-from tests.stream_servers import NatsServer, RedisServer, free_port
 
 
 @dataclass

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-
 from tests.postgres import Server, server
+
 from raylake.core import Workspace
 
 __all__ = ["server"]

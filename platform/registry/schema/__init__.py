@@ -6,6 +6,7 @@ from .journal import AlertRow, EventRow
 from .lineage import EdgeRow, NodeRow
 from .models import AliasMoveRow, AliasRow, ModelRow, ModelVersionRow
 from .operations import DeploymentRow, DriftReportRow
+from .sources import SourceRow
 from .tracking import MetricRow, RunRow
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "NodeRow",
     "Row",
     "RunRow",
+    "SourceRow",
     "TableVersionRow",
 ]
