@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from ..core import RaylakeError
-from . import cluster, data, demo_command, features, monitor, registry, serve, server, train
+from . import cluster, data, demo_command, features, monitor, registry, serve, server, sources, train
 
 # What typer returns after Ctrl-C: 128 + SIGINT, as a shell does.
 INTERRUPTED = 130
@@ -27,6 +27,7 @@ app.command("down")(cluster.down)
 app.command("status")(cluster.status)
 app.command("server")(server.server)
 app.add_typer(data.group, name="data", help="Ingest sources, list tables, query with SQL")
+app.add_typer(sources.group, name="source", help="Configure and run sources: add, pause, resume, remove, discover")
 app.add_typer(features.group, name="features", help="Build feature views, fill the online store")
 app.add_typer(train.train_group, name="train", help="Fit models")
 app.add_typer(train.tune_group, name="tune", help="Search hyper-parameters")

@@ -32,6 +32,7 @@ from .connectors import (
 )
 from .csv_files import Csv
 from .definitions import load_sources, source_from_plain, source_to_plain
+from .discovered import Discovered, discover
 from .expectations import Expectation, at_least_rows, between, matches, not_null, one_of, unique
 from .ingest import ingest, ingest_all
 from .parquet_files import Parquet
@@ -65,6 +66,7 @@ __all__ = [
     "Csv",
     "Cursor",
     "DeltaFeed",
+    "Discovered",
     "Expectation",
     "Files",
     "FittedRecipe",
@@ -101,6 +103,7 @@ __all__ = [
     "configured_source",
     "configured_sources",
     "convert",
+    "discover",
     "exists",
     "ingest",
     "ingest_all",

@@ -120,12 +120,12 @@ def load_sources(path: str | Path) -> list[Source]:
         raise ConfigError(f"{path}, line 1: expected a list below 'sources:', found {str(listed)[:80]!r}")
     found = []
     for at, given in enumerate(listed):
-        place = () if single else ("sources", at) if isinstance(whole, Mapping) else (at,)
+        above: tuple[str | int, ...] = () if single else ("sources", at) if isinstance(whole, Mapping) else (at,)
         try:
             found.append(source_from_plain(given))
         except RaylakeError as error:
             wrong = error.path if isinstance(error, FieldError) else ()
-            raise ConfigError(f"{path}, line {_line(root, (*place, *wrong))}: {error}") from error
+            raise ConfigError(f"{path}, line {_line(root, (*above, *wrong))}: {error}") from error
     names = [source.name for source in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -19,13 +19,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
+from tests.stream_servers import free_port
 
 from raylake import data, registry
 from raylake.core import ConfigError, InvalidRequest, Overloaded, SourceError, StorageError, Workspace, WorkspaceBusy
 from raylake.data.push import EventLog
 from raylake.data.push.log import records, segment_files
 from raylake.testing.connectors import Feed, Row, StreamContract
-from tests.stream_servers import free_port
 
 SCHEMA = {"id": "string", "n": "int64", "at": "timestamp"}
 
@@ -155,7 +155,8 @@ def test_an_id_is_accepted_once_also_after_a_restart(ws: Workspace) -> None:
     for _ in range(2):
         inbox = data.Inbox(source)
         with ThreadPoolExecutor(8) as pool:
-            answers = list(pool.map(lambda _: inbox.accept(events(10)).result(), range(20)))
+            sent = [pool.submit(inbox.accept, events(10)) for _ in range(20)]
+            answers = [one.result().result() for one in sent]
         inbox.close()
     assert sum(one.accepted for one in answers) == 0
     assert data.run_once(ws, source).rows == 10
@@ -181,8 +182,9 @@ def test_over_http(ws: Workspace) -> None:
         assert client.post("/events/clicks", json=events(1)[0]).json() == {"accepted": 1, "duplicates": 0}
         assert client.post("/events/clicks", json=events(3)).json() == {"accepted": 2, "duplicates": 1}
         lines = "\n".join(map(json.dumps, events(2, 3)))
-        assert client.post("/events/clicks", content=lines, headers={"content-type": "application/x-ndjson"}).json() == {
-            "accepted": 2, "duplicates": 0}  # fmt: skip
+        as_lines = {"content-type": "application/x-ndjson"}
+        answer = client.post("/events/clicks", content=lines, headers=as_lines)
+        assert answer.json() == {"accepted": 2, "duplicates": 0}
         wrong = client.post("/events/clicks", json=[*events(1, 9), {"id": "b", "n": "x"}])
         assert (wrong.status_code, wrong.json()["field"], wrong.json()["row"]) == (422, "n", 1)
         assert client.post("/events/clicks", content=b"{").status_code == 400
@@ -194,7 +196,9 @@ def test_over_http(ws: Workspace) -> None:
         data.resume_source(ws, "clicks")
         assert client.post("/events/clicks", json=events(1, 20)).status_code == 200
         deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and not (data.exists(ws, "clicks") and data.table(ws, "clicks").num_rows == 6):
+        while time.monotonic() < deadline and not (
+            data.exists(ws, "clicks") and data.table(ws, "clicks").num_rows == 6
+        ):
             time.sleep(0.1)
     assert sorted(data.table(ws, "clicks")["n"].to_pylist()) == [0, 1, 2, 3, 4, 20]
     assert len(registry.events(ws, kind="table-version")) >= 1

@@ -192,4 +192,4 @@ def _default(entry: Field[Any]) -> Any:
 
 
 def _package(entry: Any) -> str:
-    return entry.dist.name if entry.dist is not None else entry.value
+    return str(entry.dist.name if entry.dist is not None else entry.value)

@@ -160,8 +160,9 @@ class NatsStream:
         errors = need("nats.errors", "nats")
         jetstream = need("nats.js.errors", "nats")
         try:
-            client = await nats.connect(
-                reveal(self.url), connect_timeout=5, allow_reconnect=False, error_cb=_quiet, max_reconnect_attempts=0
+            # The library goes on trying servers that refuse, whatever it was told: the wait is bounded here.
+            client = await asyncio.wait_for(
+                nats.connect(reveal(self.url), connect_timeout=5, allow_reconnect=False, error_cb=_quiet), _PATIENCE / 2
             )
             try:
                 yield client.jetstream(timeout=_PATIENCE)

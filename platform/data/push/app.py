@@ -57,9 +57,10 @@ def push_app(ws: Workspace, *, ingest: bool = True) -> Starlette:
 
     async def post(request: Request) -> Response:
         try:
-            inbox = boxes.find(request.path_params["source"]) or await asyncio.to_thread(
-                boxes.open, request.path_params["source"]
-            )
+            name = request.path_params["source"]
+            inbox = boxes.find(name)
+            if inbox is None:
+                inbox = await asyncio.to_thread(boxes.open, name)
             events = _events(await _body(request), request.headers.get("content-type", ""))
             accepted = await asyncio.wrap_future(
                 inbox.accept(events, request_id=request.headers.get("idempotency-key"))

@@ -164,8 +164,8 @@ class Inbox:
         if len(self._ids) <= 2 * self._most_ids:
             return
         kept = _known_ids(Path(self._log.folder))
-        waiting = {key: first for key, first in self._ids.items() if first is not None}
-        self._ids = kept | waiting
+        kept.update((key, first) for key, first in self._ids.items() if first is not None)
+        self._ids = kept
         self._most_ids = max(100_000, len(self._ids))
 
 

@@ -99,7 +99,8 @@ def _keep_actors(ws: Workspace, records: list[SourceRecord]) -> None:
         if _actor(ws, name) is None:
             with contextlib.suppress(ValueError):
                 # ValueError: another one was quicker.
-                SourceActor.options(name=_label(ws, name), namespace=ws.name, lifetime="detached").remote(ws, name)
+                made: Any = SourceActor
+                made.options(name=_label(ws, name), namespace=ws.name, lifetime="detached").remote(ws, name)
     for record in records:
         if record.name in wanted or not ray.is_initialized():
             continue
