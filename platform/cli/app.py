@@ -20,6 +20,7 @@ from . import (
     registry,
     serve,
     server,
+    sources,
     token,
     train,
 )
@@ -49,6 +50,7 @@ for command in (
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.add_typer(data.group, name="data", help="Ingest sources, list tables, query with SQL")
+app.add_typer(sources.group, name="source", help="Configure and run sources: add, pause, resume, remove, discover")
 app.add_typer(features.group, name="features", help="Build feature views, fill the online store")
 app.add_typer(train.train_group, name="train", help="Fit models")
 app.add_typer(train.tune_group, name="tune", help="Search hyper-parameters")

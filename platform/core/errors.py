@@ -11,6 +11,7 @@ The tree::
     │   └── WorkspaceBusy        another process holds the workspace's lock
     ├── AccessDenied             a caller whose role or token's scopes do not allow what was asked
     │   └── NotAuthenticated     no token, or one that is unknown, expired or revoked
+    ├── Overloaded               more work waits than may wait; send again later
     ├── StorageError             a disk or object store that is full, read-only or unreachable
     ├── DataError                data that cannot be accepted as it is
     │   ├── SourceError          a source that cannot be read (missing file, wrong format)
@@ -66,6 +67,21 @@ class AccessDenied(RaylakeError):
 
 class NotAuthenticated(AccessDenied):
     """No token, or one that is unknown, expired or revoked."""
+
+
+class Overloaded(RaylakeError):
+    """More work waits than may wait: send again later.
+
+    Attributes:
+        seconds: When it is worth a try.
+    """
+
+    def __init__(self, message: str, seconds: int = 1) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Overloaded, (str(self), self.seconds))
 
 
 class StorageError(RaylakeError, OSError):

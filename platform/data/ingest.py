@@ -15,9 +15,9 @@ from ..core import Conflict, ExpectationFailed, Node, Ref, StorageError, Workspa
 from ..registry import TableVersion
 from .arrow_types import storable_schema
 from .commits import Commit, Committed, commit_files
-from .connector import Cursor, Split, same_cursor
+from .connector import Cursor, MarkedConnector, Split, is_sparse, same_cursor
 from .delta_log import arrow_schema, count_rows, entries, open_delta
-from .discovery import discover_schema
+from .discovery import discover_schema, joined
 from .expectations import Expectation
 from .expectations.bind import bind
 from .file_writer import NewFile, remove_files
@@ -26,12 +26,15 @@ from .quarantine import QUARANTINE_SCHEMA
 from .screening import Job, Screened, sample, screen
 from .source import Source
 from .uniqueness import Pending, read_pending, remove_rows, repeats
+from .watermark import newest_event, refuse_late
 from .whole_checks import check_batch
 from .write import commit_or_discard, to_version
 
 # Below this, starting tasks costs more than it gains: the calling process does the work.
 _INLINE_BYTES = 16 * 1024 * 1024
 _ROUNDS = 20
+# Kind of the event that is recorded, once, for every version that an ingest makes.
+NEW_VERSION = "table-version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ def ingest(ws: Workspace, source: Source, *, quarantine: bool = True) -> TableVe
             continue
         _settle(ws, source, done)
         version = _version(ws, source, done, splits)
-        _alert(ws, source, batch, version)
+        _alert(ws, batch.job.source, batch, version)
         return version
     raise Conflict(f"source {source.name!r} is ingested by too many others at once: nothing was lost, run it again")
 
@@ -180,6 +183,8 @@ def _run(
 ) -> tuple[Committed, _Batch]:
     started = time.perf_counter()
     schema = _raw_schema(source, last, splits)
+    earlier = None if last.done is None else last.done.facts.get("watermark")
+    source = refuse_late(source, earlier)
     bound, referred = bind(ws, source.expectations)
     job = Job(
         source=replace(source, expectations=bound),
@@ -190,7 +195,8 @@ def _run(
         partitions=last.partitions or tuple(source.partition_by),
         quarantine=quarantine,
     )
-    batch = _gather(job, _screen(ws, job, splits))
+    parts = _screen(ws, job, splits)
+    batch = _gather(job, parts)
     try:
         _check_whole(ws, last, batch)
         _check_failed(batch)
@@ -206,7 +212,8 @@ def _run(
                 facts={
                     "operation": "ingest",
                     "source": source.name,
-                    "cursor": after,
+                    "cursor": _advanced(source, after, parts),
+                    "watermark": newest_event(batch.pending.files, source.event_time, earlier),
                     "raw_schema": schema.serialize().to_pybytes().hex(),
                     "metrics": _metrics(batch, time.perf_counter() - started),
                     "rejects": [file.without_bounds().to_dict() for file in batch.rejects],
@@ -220,6 +227,12 @@ def _run(
             batch.discard()
         raise error
     return done, batch
+
+
+def _advanced(source: Source, after: Cursor, parts: Sequence[Screened]) -> Cursor:
+    if not isinstance(source.connector, MarkedConnector):
+        return after
+    return source.connector.advance(after, [mark for part in parts for mark in part.marks])
 
 
 def _was_committed(url: str, source: Source, sequence: int) -> bool:
@@ -236,18 +249,12 @@ def _raw_schema(source: Source, last: _Last, splits: Sequence[Split]) -> pa.Sche
     base = source.declared or last.schema
     if base is not None and source.schema_mode == "enforce":
         return base
-    found: pa.Schema | None = None
     tables = list(sample(source, splits))
     names = list(dict.fromkeys(name for part in tables for name in part.column_names))
-    if base is None and any(set(part.column_names) != set(names) for part in tables):
+    ragged = not is_sparse(source.connector)
+    if base is None and ragged and any(set(part.column_names) != set(names) for part in tables):
         names = tables[0].column_names
-    columns = {
-        name: pa.chunked_array(
-            [chunk for part in tables if name in part.column_names for chunk in part.column(name).chunks],
-            tables[0].schema.field(name).type if name in tables[0].column_names else None,
-        )
-        for name in names
-    }
+    columns = {name: joined(tables, name) for name in names}
     found = discover_schema(pa.table(columns), tuple(source.null_values))
     if base is None:
         return found
@@ -360,9 +367,25 @@ def _settle(ws: Workspace, source: Source, done: Committed | None) -> None:
 def _version(ws: Workspace, source: Source, done: Committed, splits: Sequence[Split]) -> TableVersion:
     files = [Node("file", split.name.replace("@", "%40")) for split in splits]
     referred = [Node.parse(text) for text in done.facts.get("referred", ())]
-    return to_version(
-        ws, source.ref, done, inputs=[*files, *referred], source=source.name, metrics=done.facts["metrics"]
-    )
+    inputs = [*files, *referred]
+    version = to_version(ws, source.ref, done, inputs=inputs, source=source.name, metrics=done.facts["metrics"])
+    # Looked up first: a process may have died between the commit and its event.
+    if not registry.events(ws, kind=NEW_VERSION, subject=version.node, limit=1):
+        registry.record_event(ws, NEW_VERSION, version.node, {"source": source.name, "rows": version.rows})
+    return version
+
+
+def last_facts(ws: Workspace, source: Source) -> Mapping[str, Any]:
+    """What the source's last committed ingest wrote beside its commit (cursor, watermark, metrics); empty before it.
+
+    Example:
+        >>> import tempfile
+        >>> from raylake.data import Csv
+        >>> last_facts(Workspace.open(tempfile.mkdtemp()), Source("trips", Csv("*.csv")))
+        {}
+    """
+    done = _last_ingest(ws, source).done
+    return {} if done is None else done.facts
 
 
 def _alert(ws: Workspace, source: Source, batch: _Batch, version: TableVersion) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pyarrow as pa
 
@@ -11,7 +12,10 @@ from ..core import ConfigError, Ref, check_name
 from .arrow_types import arrow_type
 from .commits import Mode, SchemaMode
 from .connector import Connector
+from .durations import duration
 from .expectations import Expectation, not_null, unique
+
+Late = Literal["quarantine", "drop", "keep"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,11 @@ class Source:
         table: Table to write, ``name`` or ``namespace.name``; by default the source's name.
         null_values: Texts that mean null.
         schema_mode: ``enforce``, or ``evolve`` to accept new columns.
+        every: How often to look for something new, such as ``5m``; what `Supervisor` goes by. A continuous source
+            waits this long between micro-batches (default ``1s``).
+        continuous: Whether it runs as micro-batches in an actor of its own, rather than on a schedule.
+        lateness: How long after the newest event an older one is still in time, such as ``10m``, by `event_time`.
+        late: Where events that come later go: ``quarantine``, ``drop``, or ``keep`` (into the table all the same).
 
     Raises:
         InvalidName: A name breaks the rule.
@@ -57,9 +66,14 @@ class Source:
     table: str | None = None
     null_values: Sequence[str] = ("", "NA")
     schema_mode: SchemaMode = "enforce"
+    every: str | None = None
+    continuous: bool = False
+    lateness: str | None = None
+    late: Late = "quarantine"
 
     def __post_init__(self) -> None:
         check_name(self.name, "source name")
+        self._check_times()
         for column, dtype in (self.schema or {}).items():
             arrow_type(dtype, column)
         if self.mode not in ("append", "overwrite"):
@@ -71,6 +85,15 @@ class Source:
         if isinstance(self.key, str) or isinstance(self.partition_by, str):
             raise ConfigError(f"key and partition_by of source {self.name!r} are lists of columns, such as ['id']")
         _ = self.ref
+
+    def _check_times(self) -> None:
+        for label, text in (("every", self.every), ("lateness", self.lateness)):
+            if text is not None:
+                duration(text, f"{label} of source {self.name!r}")
+        if self.late not in ("quarantine", "drop", "keep"):
+            raise ConfigError(f"late={self.late!r} of source {self.name!r}: use 'quarantine', 'drop' or 'keep'")
+        if self.lateness is not None and self.event_time is None:
+            raise ConfigError(f"lateness of source {self.name!r} needs event_time: name the column of the event's time")
 
     @property
     def ref(self) -> Ref:

@@ -19,6 +19,7 @@ from .pipelines import (
     PipelineStepRow,
     PipelineVersionRow,
 )
+from .sources import SourceRow
 from .tracking import (
     DatasetInputRow,
     DatasetRow,
@@ -74,6 +75,7 @@ __all__ = [
     "RunModelRow",
     "RunRow",
     "TableInfoRow",
+    "SourceRow",
     "TableVersionRow",
     "WebhookDeliveryRow",
     "WebhookRow",
