@@ -1,5 +1,6 @@
 """The ground everything stands on: workspace, names, errors, storage URLs, the Ray session."""
 
+from .durations import duration
 from .errors import (
     AccessDenied,
     ArtifactCorrupt,
@@ -33,6 +34,7 @@ from .refs import DEFAULT_NAMESPACE, Node, Ref, check_name, table_node
 from .workspace import Workspace
 
 __all__ = [
+    "duration",
     "DEFAULT_NAMESPACE",
     "AccessDenied",
     "ArtifactCorrupt",

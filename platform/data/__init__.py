@@ -62,7 +62,7 @@ from .parquet_files import Parquet
 from .profile import ColumnProfile, Profile, profile, profiles
 from .push import Inbox, PushLog, push_app, push_source
 from .query import derive, sql
-from .read import exists, read, sync_table, table, vacuum, versions
+from .read import exists, read, sync_table, table, versions
 from .recipe import Cast, FittedRecipe, Impute, OneHot, Ordinal, Recipe, Scale, Step
 from .retention import CleanUp, Retention, clean_up, purge, retention_of, set_retention, vacuum
 from .scd2 import scd2

@@ -8,11 +8,10 @@ from typing import Literal
 
 import pyarrow as pa
 
-from ..core import ConfigError, Ref, check_name
+from ..core import ConfigError, Ref, check_name, duration
 from .arrow_types import arrow_type
 from .commits import Mode, SchemaMode
 from .connector import Connector
-from .durations import duration
 from .expectations import Expectation, not_null, unique
 
 Late = Literal["quarantine", "drop", "keep"]

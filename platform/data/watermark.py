@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .durations import duration
+from ..core import duration
 from .expectations import Expectation
 from .file_writer import NewFile
 from .source import Source

@@ -117,7 +117,7 @@ def start_scheduler(ws: Workspace, *, period: float = 1.0) -> Any:
         "max_restarts": -1,
         "max_concurrency": 4,
     }
-    actor = ray.remote(SchedulerActor).options(**options).remote(ws, period)  # type: ignore[attr-defined]
+    actor: Any = ray.remote(SchedulerActor).options(**options).remote(ws, period)
     ray.get(actor.status.remote())
     return actor
 

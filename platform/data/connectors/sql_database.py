@@ -13,9 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ...core import ConfigError, SourceError
+from ...core import ConfigError, SourceError, duration
 from ..connector import Cursor, RawBatch, Split
-from ..durations import duration
 from ..records import BATCH_ROWS, grouped, table_of
 from .secrets import conceal, reveal
 

@@ -10,11 +10,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ... import registry
-from ...core import Node, NotFound, RaylakeError, Workspace
+from ...core import Node, NotFound, RaylakeError, Workspace, duration
 from ...registry import TableVersion
 from ..connector import StreamConnector
 from ..definitions import source_from_plain
-from ..durations import duration
 from ..ingest import ingest, last_facts
 from ..source import Source
 

@@ -10,9 +10,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from ... import registry
-from ...core import ConfigError, NotFound, RaylakeError, Workspace, ensure_ray, exclusive
+from ...core import ConfigError, NotFound, RaylakeError, Workspace, duration, ensure_ray, exclusive
 from ...registry import SourceRecord
-from ..durations import duration
 from .loop import SourceLoop
 
 _POLL_SECONDS = 0.5
