@@ -89,7 +89,8 @@ def run_node(run: Mapping[str, Any]) -> Node:
     Raises:
         DataError: The run id is no UUID.
     """
-    named = (run.get("facets") or {}).get(NODE_FACET)
+    facets = run.get("facets")
+    named = facets.get(NODE_FACET) if isinstance(facets, Mapping) else None
     if isinstance(named, Mapping) and isinstance(named.get("name"), str):
         return Node("run", str(named["name"]), str(named.get("version", "")))
     try:
