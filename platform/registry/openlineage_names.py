@@ -43,9 +43,12 @@ def dataset_name(ws: Workspace, node: Node) -> tuple[str, str]:
         >>> dataset_name(ws, Node("table", "main.flights", "3"))
         ('raylake://default', 'table:main.flights')
     """
-    namespace, space, name = node.name.partition(" ")
-    if node.kind == "dataset" and space and name:
-        return namespace.replace("%40", "@"), name.replace("%40", "@")
+    if node.kind == "dataset":
+        namespace, _, name = node.name.replace("%40", "@").partition(" ")
+        # Only what comes back as the same node: a name that somebody made up may look like anything.
+        foreign = namespace and name and not namespace.startswith(SCHEME)
+        if foreign and dataset_node(ws, namespace, name) == Node("dataset", node.name):
+            return namespace, name
     return f"{SCHEME}{ws.name}", f"{node.kind}:{node.name}"
 
 
