@@ -5,14 +5,18 @@ from __future__ import annotations
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 from rich.tree import Tree
 
 from ..core import StorageError
 from .options import JsonOption, WorkspaceOption, open_workspace, print_json, show
+
+if TYPE_CHECKING:
+    from ..registry import LineageGraph
 
 
 class Direction(StrEnum):
@@ -169,10 +173,7 @@ def _write(text: str, out: Path | None) -> None:
     typer.echo(f"written to {out}")
 
 
-def _print_trees(graph: object, direction: Direction) -> None:
-    from ..registry import LineageGraph
-
-    assert isinstance(graph, LineageGraph)
+def _print_trees(graph: LineageGraph, direction: Direction) -> None:
     console = Console()
     for way, up in (("made from", True), ("made into", False)):
         if direction is (Direction.DOWNSTREAM if up else Direction.UPSTREAM):
@@ -184,14 +185,10 @@ def _print_trees(graph: object, direction: Direction) -> None:
         console.print(f"{graph.hidden} edges farther away are not shown", style="dim")
 
 
-def _grow(tree: Tree, graph: object, up: bool) -> None:
+def _grow(tree: Tree, graph: LineageGraph, up: bool) -> None:
     """Every node once below the first that leads to it; breadth first, so that each stands as near as it is."""
-    from rich.text import Text
-
-    from ..registry import LineageGraph
     from ..registry.records import stands_for
 
-    assert isinstance(graph, LineageGraph)
     seen = {graph.start}
     level = [(graph.start, tree)]
     while level:

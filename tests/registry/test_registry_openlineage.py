@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator, Mapping
@@ -263,3 +264,40 @@ def test_the_same_event_twice_is_one(ws: Workspace) -> None:
     assert registry.accept_openlineage(ws, [event, event]) == 1
     assert registry.accept_openlineage(ws, event) == 0
     assert len(every_edge(ws)) == 1
+
+
+ANYTHING = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=4)),
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(st.text(max_size=3), inner, max_size=2)),
+    max_leaves=4,
+)
+
+
+def places(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to every part of a JSON value."""
+    yield before
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from places(item, (*before, key))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_whatever_stands_in_an_event_is_accepted_or_explained(ws: Workspace, data: st.DataObject) -> None:
+    source = {"namespace": "s3://raw", "name": "orders", "field": "x", "transformations": [{"type": "DIRECT"}]}
+    output = {"namespace": "a", "name": "b", "facets": {
+        "version": {"datasetVersion": "1"}, "columnLineage": {"fields": {"x": {"inputFields": [source]}}},
+        "raylake_columns": {"edges": [["table", "t", "1", "x", "y", ""]]},
+    }}  # fmt: skip
+    named = {**RUN, "facets": {"raylake_node": {"name": "r", "version": ""}}}
+    event: Any = json.loads(json.dumps({**GOOD, "run": named, "inputs": [source], "outputs": [output]}))
+    *way, last = data.draw(st.sampled_from([place for place in places(event) if place]))
+    inner = event
+    for key in way:
+        inner = inner[key]
+    inner[last] = data.draw(ANYTHING)
+    try:
+        registry.accept_openlineage(ws, event)
+    except (DataError, InvalidName) as error:
+        assert str(error)
+    else:
+        registry.openlineage_events(ws)

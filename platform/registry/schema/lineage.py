@@ -20,10 +20,8 @@ class NodeRow(Row, table=True):
     """
 
     __tablename__ = "lineage_node"
-    __table_args__: ClassVar[Any] = (
-        UniqueConstraint("kind", "name", "version"),
-        ForeignKeyConstraint(["thing"], ["lineage_node.id"]),
-    )
+    # No foreign key on `thing`: SQLite could then neither add nor drop the column in place.
+    __table_args__: ClassVar[Any] = (UniqueConstraint("kind", "name", "version"),)
 
     id: int | None = Field(default=None, primary_key=True, sa_type=Sequence)
     kind: str = Field(sa_type=CleanText)
