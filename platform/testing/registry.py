@@ -22,6 +22,7 @@ from .registry_operations import OperationsContract
 from .registry_runs import RunsContract
 from .registry_steps import finished
 from .registry_tables import TablesContract
+from .registry_versions import VersionsContract
 
 __all__ = ["RegistryConformance", "same_thing", "walk_by_hand"]
 
@@ -73,6 +74,7 @@ class RegistryConformance(
     GovernanceContract,
     RunsContract,
     ModelsContract,
+    VersionsContract,
     OperationsContract,
     LineageContract,
     AccessContract,
