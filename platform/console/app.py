@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from ..core import RaylakeError, Workspace
 from .api import access, lineage, mlflow, workspaces
+from .courier import Courier
 from .dispatch import FixedPaths
 from .doorman import Doorman
 from .guard import Guard
@@ -48,7 +49,12 @@ def create_app(
     policy = policy or Policy()
     doorman, trail = Doorman(policy.failures), Trail()
     # No pages of documentation: FastAPI's load scripts from another site.
-    app = FastAPI(title="raylake", docs_url=None, redoc_url=None, lifespan=_closing(trail))
+    app = FastAPI(
+        title="raylake",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan(trail, [Courier(each) for each in named.values()]),
+    )
     app.router.redirect_slashes = False
     app.state.places, app.state.doorman = places, doorman
     for kind, answer in (
@@ -74,10 +80,14 @@ def create_app(
     return app
 
 
-def _closing(trail: Trail) -> Any:
+def _lifespan(trail: Trail, couriers: list[Courier]) -> Any:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        for courier in couriers:
+            courier.start()
         yield
+        for courier in couriers:
+            courier.stop()
         trail.close()
 
     return lifespan

@@ -31,13 +31,17 @@ class Courier:
         self._thread = threading.Thread(target=self._run, name=f"courier-{ws.name}", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the thread, unless it runs."""
+        if not self._thread.is_alive():
+            self._stopped.clear()
+            self._thread = threading.Thread(target=self._run, name=f"courier-{self._ws.name}", daemon=True)
+            self._thread.start()
 
     def stop(self, seconds: float = 15.0) -> None:
         """Ask the thread to end, and wait for the message it is sending."""
         self._stopped.set()
-        self._thread.join(seconds)
+        if self._thread.is_alive():
+            self._thread.join(seconds)
 
     def _run(self) -> None:
         while not self._stopped.is_set():

@@ -23,6 +23,7 @@ from .registry_runs import RunsContract
 from .registry_steps import finished
 from .registry_tables import TablesContract
 from .registry_tracking import TrackingContract
+from .registry_versions import VersionsContract
 
 __all__ = ["RegistryConformance", "same_thing", "walk_by_hand"]
 
@@ -74,6 +75,7 @@ class RegistryConformance(
     GovernanceContract,
     RunsContract,
     ModelsContract,
+    VersionsContract,
     OperationsContract,
     LineageContract,
     AccessContract,
