@@ -20,6 +20,8 @@ PAGES = [ROOT / "README.md", ROOT / "cluster" / "README.md", *sorted((ROOT / "do
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # Blocks without a language are pictures. The blocks of a page in bash are run by tests of their own (named here).
 RUN_ELSEWHERE = {("cluster/README.md", "bash"): "tests/test_ray_jobs.py"}
+# Pages beside the README whose python blocks a test runs (named here).
+PYTHON_PAGES = {"README.md": "tests/test_docs.py", "tables.md": "tests/data/test_data_docs.py"}
 
 
 def _blocks(page: Path, language: str) -> list[str]:
@@ -34,8 +36,10 @@ def test_every_block_has_a_language_that_a_test_runs() -> None:
             assert known, f"{name}: nothing runs the {language} block\n{code}"
 
 
-def test_python_blocks_stand_in_the_readme_only() -> None:
-    assert [page.name for page in PAGES if _blocks(page, "python")] == ["README.md"]
+def test_python_blocks_stand_only_where_a_test_runs_them() -> None:
+    found = {page.name for page in PAGES if _blocks(page, "python")}
+    assert found == set(PYTHON_PAGES)
+    assert all((ROOT / path).is_file() for path in PYTHON_PAGES.values())
 
 
 def _write_clinic(folder: Path) -> None:
