@@ -20,6 +20,7 @@ from .delta_log import arrow_schema, count_rows, entries, open_delta
 from .discovery import discover_schema
 from .file_writer import NewFile, remove_files
 from .in_flight import in_flight
+from .keyed_ingest import commit_keyed
 from .quarantine import QUARANTINE_SCHEMA
 from .screening import Job, Screened, sample, screen
 from .source import Source
@@ -189,31 +190,38 @@ def _run(
     try:
         _check_whole(ws, last, batch)
         _check_failed(batch)
-        done = commit_or_discard(
-            Commit(
-                url=job.url,
-                schema=batch.pending.schema,
-                mode=source.mode,
-                schema_mode=source.schema_mode,
-                partition_by=job.partitions,
-                app=(source.app_id, last.sequence + 1),
-                base=last.base,
-                facts={
-                    "operation": "ingest",
-                    "source": source.name,
-                    "cursor": after,
-                    "raw_schema": schema.serialize().to_pybytes().hex(),
-                    "metrics": _metrics(batch, time.perf_counter() - started),
-                    "rejects": [file.without_bounds().to_dict() for file in batch.rejects],
-                },
-            ),
-            batch.pending.files,
-        )
+        facts = {
+            "operation": "ingest",
+            "source": source.name,
+            "cursor": after,
+            "raw_schema": schema.serialize().to_pybytes().hex(),
+            "metrics": _metrics(batch, time.perf_counter() - started),
+            "rejects": [file.without_bounds().to_dict() for file in batch.rejects],
+        }
+        done = _commit(ws, source, last, batch, facts)
     except BaseException as error:
         if not _was_committed(job.url, source, last.sequence + 1):
             batch.discard()
         raise error
     return done, batch
+
+
+def _commit(ws: Workspace, source: Source, last: _Last, batch: _Batch, facts: Mapping[str, Any]) -> Committed:
+    app = (source.app_id, last.sequence + 1)
+    pending = batch.pending
+    if source.mode in ("merge", "scd2"):
+        return commit_keyed(ws, source, pending, app, facts)
+    commit = Commit(
+        url=pending.url,
+        schema=pending.schema,
+        mode=source.mode,
+        schema_mode=source.schema_mode,
+        partition_by=pending.partitions,
+        app=app,
+        base=last.base,
+        facts=facts,
+    )
+    return commit_or_discard(commit, pending.files)
 
 
 def _was_committed(url: str, source: Source, sequence: int) -> bool:
