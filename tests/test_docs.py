@@ -25,6 +25,7 @@ RUN_ELSEWHERE = {
     ("docs/sources.md", "python"): "tests/data/test_data_docs.py",
     ("docs/sources.md", "yaml"): "tests/data/test_data_docs.py",
     ("docs/sources.md", "bash"): "tests/data/test_data_docs.py",
+    ("docs/tables.md", "python"): "tests/data/test_data_tables_page.py",
 }
 
 

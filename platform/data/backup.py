@@ -29,8 +29,8 @@ from .backup_store import (
     check,
     files_of,
     find_backup,
-    latest_backup,
     listing,
+    newest_files,
     put_text,
 )
 from .delta_log import list_tables, open_delta
@@ -73,13 +73,11 @@ def backup(ws: Workspace, to: str | Path) -> Backup:
     if target == ws.root or target.startswith(f"{ws.root}/"):
         raise ConfigError(f"backup target {target} lies inside the workspace {ws.root}: name another root")
     began = datetime.now(UTC)
-    earlier = latest_backup(target)
-    known = {one.path: one for one in files_of(target, earlier.id)} if earlier else {}
     with tempfile.TemporaryDirectory(prefix="raylake-backup-") as scratch:
         records = Path(scratch, _REGISTRY)
         with records.open("wb") as out:
             registry.dump_records(ws, out)
-        copy = Copier(ws.root, target, known)
+        copy = Copier(target, newest_files(target))
         stored = [copy.file(str(scratch), _REGISTRY)]
         tables, paths = _inventory(ws)
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="backup") as pool:

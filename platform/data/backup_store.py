@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -60,8 +60,7 @@ class Backup:
 class Copier:
     """Copies files to a backup's objects; knows what is there already."""
 
-    def __init__(self, root: str, target: str, known: dict[str, Stored]) -> None:
-        self.root = root
+    def __init__(self, target: str, known: dict[str, Stored]) -> None:
         self.target = target
         self.known = known
         self.copied: list[int] = []
@@ -81,22 +80,14 @@ class Copier:
         return Stored(path, int(info.size), modified, digest)
 
     def _put(self, store: fs.FileSystem, source: str) -> str:
-        target, folder = urls.filesystem(self.target)
-        partial = f"{folder}/objects/partial-{uuid4().hex}"
-        urls.writable_folder(f"{self.target}/objects")
-        found, size = hashlib.sha256(), 0
-        with store.open_input_stream(source) as reader, target.open_output_stream(partial) as writer:
-            for chunk in _chunks(reader):
-                found.update(chunk)
-                writer.write(chunk)
-                size += len(chunk)
-        digest = found.hexdigest()
-        urls.writable_folder(f"{self.target}/objects/{digest[:2]}")
-        final = f"{folder}/objects/{digest[:2]}/{digest}"
-        if target.get_file_info(final).is_file:
-            target.delete_file(partial)
-        else:
-            target.move(partial, final)
+        # Read twice, since the name is the hash: what is there already is then not sent.
+        with store.open_input_stream(source) as reader:
+            digest, size = _hash(reader)
+        url = f"{self.target}/objects/{digest[:2]}/{digest}"
+        target, path = urls.filesystem(url)
+        if target.get_file_info(path).size != size:
+            with store.open_input_stream(source) as reader:
+                _write_whole(url, _checked(_chunks(reader), digest, source))
             self.copied.append(size)
         return digest
 
@@ -111,19 +102,8 @@ def listing(url: str) -> dict[str, int]:
 
 def bring(root: str, one: Stored, to: str) -> None:
     """Copy a content out of a backup; it appears whole and checked, or not at all."""
-    store, path = urls.filesystem(to)
-    partial = f"{path}.{uuid4().hex}.partial"
     with storage_errors(to):
-        urls.writable_folder(to.rpartition("/")[0])
-        try:
-            with store.open_output_stream(partial) as writer:
-                for chunk in _content(root, one):
-                    writer.write(chunk)
-            store.move(partial, path)
-        except BaseException:
-            if store.get_file_info(partial).is_file:
-                store.delete_file(partial)
-            raise
+        _write_whole(to, _content(root, one))
 
 
 def check(root: str, one: Stored) -> None:
@@ -156,15 +136,49 @@ def _chunks(reader: Any) -> Iterator[bytes]:
         yield chunk
 
 
+def _checked(chunks: Iterable[bytes], digest: str, name: str) -> Iterator[bytes]:
+    found = hashlib.sha256()
+    for chunk in chunks:
+        found.update(chunk)
+        yield chunk
+    if found.hexdigest() != digest:
+        raise Conflict(f"{name} changed while it was backed up: run the backup again")
+
+
+def _hash(reader: Any) -> tuple[str, int]:
+    found, size = hashlib.sha256(), 0
+    for chunk in _chunks(reader):
+        found.update(chunk)
+        size += len(chunk)
+    return found.hexdigest(), size
+
+
 def put_text(url: str, text: bytes) -> None:
     """Write a small file, which appears whole or not at all."""
-    store, path = urls.filesystem(url)
     with storage_errors(url):
-        urls.writable_folder(url.rpartition("/")[0])
-        partial = f"{path}.{uuid4().hex}"
-        with store.open_output_stream(partial) as out:
-            out.write(text)
-        store.move(partial, path)
+        _write_whole(url, [text])
+
+
+def _write_whole(url: str, chunks: Iterable[bytes]) -> None:
+    """Write a file that appears at its end; after an error nothing stays under its name.
+
+    On a local disk under another name first. A store shows an object when its upload ends; one that an error ended
+    early is removed, and a killed upload never ends.
+    """
+    store, path = urls.filesystem(url)
+    local = urls.is_local(url)
+    urls.writable_folder(url.rpartition("/")[0])
+    written = f"{path}.{uuid4().hex}.partial" if local else path
+    try:
+        with store.open_output_stream(written) as writer:
+            for chunk in chunks:
+                writer.write(chunk)
+        if local:
+            store.move(written, path)
+    except BaseException:
+        if store.get_file_info(written).is_file:
+            store.delete_file(written)
+        raise
 
 
 def backups(source: str | Path) -> list[Backup]:
@@ -176,28 +190,30 @@ def backups(source: str | Path) -> list[Backup]:
         []
     """
     root = urls.normalise(source)
-    store, folder = urls.filesystem(f"{root}/backups")
-    with storage_errors(root):
-        found = store.get_file_info(fs.FileSelector(folder, allow_not_found=True))
-    names = sorted(info.base_name.removesuffix(".json") for info in found if info.base_name.endswith(".json"))
-    return [read_backup(root, name) for name in names]
+    return [read_backup(root, name) for name in _names(root)]
 
 
 def find_backup(root: str, wanted: str | None) -> Backup:
     """The backup with this id, or the newest."""
-    found = backups(root)
-    chosen = found[-1:] if wanted is None else [one for one in found if one.id == wanted]
+    names = _names(root)
+    chosen = names[-1:] if wanted is None else [name for name in names if name == wanted]
     if not chosen:
-        listed = ", ".join(one.id for one in found) or "none"
+        listed = ", ".join(names) or "none"
         what = "no backup" if wanted is None else f"no backup {wanted!r}"
         raise NotFound(f"there is {what} at {root}; backups: {listed}")
-    return chosen[0]
+    return read_backup(root, chosen[0])
 
 
-def latest_backup(root: str) -> Backup | None:
-    """The newest backup, if there is one."""
-    found = backups(root)
-    return found[-1] if found else None
+def newest_files(root: str) -> dict[str, Stored]:
+    """The files of the newest backup by their names; empty when there is none."""
+    return {one.path: one for name in _names(root)[-1:] for one in files_of(root, name)}
+
+
+def _names(root: str) -> list[str]:
+    store, folder = urls.filesystem(f"{root}/backups")
+    with storage_errors(root):
+        found = store.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+    return sorted(info.base_name.removesuffix(".json") for info in found if info.base_name.endswith(".json"))
 
 
 def _manifest(root: str, name: str) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def alert(ws: Workspace, source: Source, batch: Batch, version: TableVersion) ->
     for rule in source.rules:
         count = batch.failed.get(rule.name, 0)
         if rule.on_fail == "warn" and count:
-            registry.recordalert(
+            registry.record_alert(
                 ws,
                 severity="warning",
                 subject=version.node,

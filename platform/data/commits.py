@@ -23,8 +23,9 @@ from .file_writer import NewFile, partition_text
 from .live_files import LiveFile
 from .storage_errors import storage_errors
 
-# What a source or `write` may ask for; "rewrite" is how merge, delete and the like commit.
+# What `write` may ask for, what a source may; "rewrite" is how merge, delete and the like commit.
 Mode = Literal["append", "overwrite"]
+SourceMode = Literal["append", "overwrite", "merge", "scd2"]
 CommitMode = Literal["append", "overwrite", "rewrite"]
 SchemaMode = Literal["enforce", "evolve"]
 

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..core import urls
@@ -22,6 +22,7 @@ from .storage_errors import storage_errors
 TARGET_BYTES = 128 * 1024 * 1024
 _ROW_GROUP_ROWS = 262_144
 _LONGEST_TEXT = 64
+_MOST_OPEN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class FileWriter:
             with storage_errors(self.url):
                 current = self._open.get(key)
                 if current is None:
+                    self._make_room()
                     current = self._open[key] = _OpenFile.create(self.url, rows.schema)
                 current.writer.write_table(rows, row_group_size=_ROW_GROUP_ROWS)
                 if current.sink.tell() >= self.target_bytes:
@@ -103,6 +105,11 @@ class FileWriter:
         remove_files(self.url, [entry.name for entry in self._open.values()] + [file.path for file in self._done])
         self._open.clear()
         self._done.clear()
+
+    def _make_room(self) -> None:
+        """A process may hold so many files open; partitions beyond that get several files."""
+        while len(self._open) >= _MOST_OPEN:
+            self._finish(next(iter(self._open)))
 
     def _finish(self, key: tuple[str | None, ...]) -> None:
         current = self._open.pop(key)
@@ -162,14 +169,11 @@ def _by_partition(table: pa.Table, columns: Sequence[str]) -> Iterator[tuple[tup
     if not columns:
         yield (), table
         return
-    keys = table.select(list(columns)).group_by(list(columns)).aggregate([]).to_pylist()
-    for key in keys:
-        mask = pa.scalar(True)
-        for name in columns:
-            column = table.column(name)
-            same = pc.is_null(column) if key[name] is None else pc.fill_null(pc.equal(column, key[name]), False)
-            mask = pc.and_(mask, same)
-        yield tuple(partition_text(key[name]) for name in columns), table.filter(mask).drop_columns(list(columns))
+    values = pl.DataFrame(pl.from_arrow(table.select(list(columns)))).with_row_index("__row")
+    rest = table.drop_columns(list(columns))
+    groups = values.group_by(columns, maintain_order=True).agg("__row")
+    for key, rows in zip(groups.select(columns).iter_rows(), groups["__row"], strict=True):
+        yield tuple(partition_text(value) for value in key), rest.take(rows.to_arrow())
 
 
 def partition_text(value: Any) -> str | None:

@@ -22,6 +22,7 @@ from .discovery import discover_schema, joined
 from .expectations.bind import bind
 from .file_writer import NewFile
 from .in_flight import in_flight
+from .keyed_ingest import commit_keyed
 from .quarantine import QUARANTINE_SCHEMA
 from .screening import Job, Screened, sample, screen
 from .source import Source
@@ -182,28 +183,17 @@ def _run(
     try:
         check_whole(ws, last.base, batch)
         check_failed(batch)
-        done = commit_or_discard(
-            Commit(
-                url=job.url,
-                schema=batch.pending.schema,
-                mode=source.mode,
-                schema_mode=source.schema_mode,
-                partition_by=job.partitions,
-                app=(source.app_id, last.sequence + 1),
-                base=last.base,
-                facts={
-                    "operation": "ingest",
-                    "source": source.name,
-                    "cursor": _advanced(source, after, parts),
-                    "watermark": newest_event(batch.pending.files, source.event_time, earlier),
-                    "raw_schema": schema.serialize().to_pybytes().hex(),
-                    "metrics": metrics(batch, time.perf_counter() - started),
-                    "rejects": [file.without_bounds().to_dict() for file in batch.rejects],
-                    "referred": [str(node) for node in referred],
-                },
-            ),
-            batch.pending.files,
-        )
+        facts = {
+            "operation": "ingest",
+            "source": source.name,
+            "cursor": _advanced(source, after, parts),
+            "watermark": newest_event(batch.pending.files, source.event_time, earlier),
+            "raw_schema": schema.serialize().to_pybytes().hex(),
+            "metrics": metrics(batch, time.perf_counter() - started),
+            "rejects": [file.without_bounds().to_dict() for file in batch.rejects],
+            "referred": [str(node) for node in referred],
+        }
+        done = _commit(ws, source, last, batch, facts)
     except BaseException as error:
         if not _was_committed(job.url, source, last.sequence + 1):
             batch.discard()
@@ -215,6 +205,24 @@ def _advanced(source: Source, after: Cursor, parts: Sequence[Screened]) -> Curso
     if not isinstance(source.connector, MarkedConnector):
         return after
     return source.connector.advance(after, [mark for part in parts for mark in part.marks])
+
+
+def _commit(ws: Workspace, source: Source, last: _Last, batch: Batch, facts: Mapping[str, Any]) -> Committed:
+    app = (source.app_id, last.sequence + 1)
+    pending = batch.pending
+    if source.mode in ("merge", "scd2"):
+        return commit_keyed(ws, source, pending, app, facts)
+    commit = Commit(
+        url=pending.url,
+        schema=pending.schema,
+        mode=source.mode,
+        schema_mode=source.schema_mode,
+        partition_by=pending.partitions,
+        app=app,
+        base=last.base,
+        facts=facts,
+    )
+    return commit_or_discard(commit, pending.files)
 
 
 def _was_committed(url: str, source: Source, sequence: int) -> bool:

@@ -45,27 +45,28 @@ def remove_leftovers(
         How many files were removed.
     """
     url = ws.table_url(ref)
-    # In this order: a writer that starts later than the look at the markers has files that are younger.
-    now = datetime.now(UTC)
+    store, folder = urls.filesystem(url)
+    # In this order: the files of a writer that begins now are not in the list; one at work has a marker, which is
+    # older than its files; one that ends in between has committed, which the table tells, or has removed its files.
+    with storage_errors(url):
+        listed = store.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True))
     begun = writing_since(url)
-    limit = now if begun is None else datetime.fromtimestamp(begun, UTC) - _SLACK
     table = require(ws, ref)
     needed, known = needed_files(table, url, oldest=oldest, versions=versions)
-    if orphans_before is not None:
-        limit = min(limit, orphans_before)
+    limits = [orphans_before, None if begun is None else datetime.fromtimestamp(begun, UTC) - _SLACK]
     if ref.namespace == "quarantine":
-        limit = min(limit, now - timedelta(days=_QUARANTINE_DAYS))
-    store, folder = urls.filesystem(url)
+        limits.append(datetime.now(UTC) - timedelta(days=_QUARANTINE_DAYS))
+    limit = min((one for one in limits if one is not None), default=None)
     removed = 0
-    with storage_errors(url):
-        for info in store.get_file_info(fs.FileSelector(folder, recursive=True)):
-            path = info.path[len(folder) + 1 :]
-            if info.type != fs.FileType.File or path.startswith("_") or path in needed:
-                continue
-            # What a commit named was complete then; what none named may be about to be committed.
-            if path in known or (info.mtime and info.mtime < limit):
+    for info in listed:
+        path = info.path[len(folder) + 1 :]
+        if info.type != fs.FileType.File or path.startswith("_") or path in needed:
+            continue
+        # What a commit named was complete then; what none named may be about to be committed.
+        if path in known or limit is None or (info.mtime and info.mtime < limit):
+            with storage_errors(url):
                 _delete(store, info.path)
-                removed += 1
+            removed += 1
     return removed
 
 
@@ -157,4 +158,7 @@ def _delete(store: fs.FileSystem, path: str) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
+        # On an object store pyarrow also keeps a mark for the folder, which not every store takes.
+        if store.get_file_info(path).type == fs.FileType.NotFound:
+            return
         raise StorageError(f"{path} cannot be removed: {error}. Correct its permissions, then run it again") from error

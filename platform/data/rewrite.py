@@ -140,7 +140,11 @@ def _carry_out(ws: Workspace, url: str, table: DeltaTable, job: Rewriting, plan:
         schema_mode=job.schema_mode,
         app=job.app,
         base=table.version(),
-        facts={"operation": job.operation, "metrics": plan.metrics, **job.facts},
+        facts={
+            "operation": job.operation,
+            **job.facts,
+            "metrics": {**plan.metrics, **job.facts.get("metrics", {})},
+        },
         remove=tuple(change.file for change in plan.changes),
         also=plan.staged_schema,
     )

@@ -92,18 +92,24 @@ def scd2(
     full = batch_of(ws, data)
     check_key(key, full.schema, url)
     gone = mask_of(full, delete_when)
-    states = _states(full, key, effective, omit, url)
+    states = states_of(full, key, effective, omit, url)
     creates = storable_schema(states.schema, known=stored_schema(url))
 
     def make_plan(table: DeltaTable) -> Plan:
-        return _plan(table, url, states, gone, key, evolve=schema_mode == "evolve")
+        return plan_scd2(table, url, states, gone, key, evolve=schema_mode == "evolve")
 
     facts = {"metadata": dict(metadata or {}), "key": list(key)}
     done = rewrite(ws, Rewriting(ref, "scd2", app, schema_mode, facts, creates), make_plan)
     return to_version(ws, ref, done, inputs=inputs, record=record, metrics=done.facts["metrics"])
 
 
-def _states(full: pa.Table, key: Sequence[str], effective: str | None, omit: Sequence[str], url: str) -> pa.Table:
+def states_of(full: pa.Table, key: Sequence[str], effective: str | None, omit: Sequence[str], url: str) -> pa.Table:
+    """The batch as rows of the table that all hold from their time on.
+
+    Raises:
+        ConfigError: A column has the name of one of the table's own, or `effective` is unknown.
+        DataError: A key or a time is null, or a thing has two states at one time.
+    """
     taken = {FROM, TO, CURRENT} & set(full.column_names) - {effective}
     if taken or (effective is not None and effective not in full.column_names):
         raise ConfigError(
@@ -127,7 +133,7 @@ def _states(full: pa.Table, key: Sequence[str], effective: str | None, omit: Seq
     return states
 
 
-def _plan(
+def plan_scd2(
     table: DeltaTable,
     url: str,
     states: pa.Table,
@@ -136,6 +142,7 @@ def _plan(
     *,
     evolve: bool,
 ) -> Plan:
+    """What the states change in one version of the table; `gone` says which of them are ends."""
     rows, schema = fit_batch(states, table, url, evolve=evolve)
     keys = frame_of(rows, key).unique()
     found = match(table, url, rows.select(list(key)).take(_first_of_each(rows, key)), key)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import pyarrow as pa
 
 from ..core import ConfigError, Ref, check_name, duration
 from .arrow_types import arrow_type
-from .commits import Mode, SchemaMode
+from .commits import SchemaMode, SourceMode
 from .connector import Connector
 from .expectations import Expectation, not_null, unique
 
@@ -31,7 +31,9 @@ class Source:
         expectations: Declared rules, checked in this order; a row is blamed on the first that it breaks.
         transform: Called with typed rows (a part of a file at a time) before expectations; a top-level function from
             table to table, picklable, each row on its own.
-        mode: ``append`` new files, or ``overwrite`` the table with all of them whenever one changed.
+        mode: ``append`` new files; ``overwrite`` the table with all of them whenever one changed; ``merge`` new files
+            by `key` (of two rows with one key the newer `event_time` counts, without one the row read last); ``scd2``:
+            keep every state of a key from its `event_time` on, see `raylake.data.scd2`.
         partition_by: Partition columns of the table.
         table: Table to write, ``name`` or ``namespace.name``; by default the source's name.
         null_values: Texts that mean null.
@@ -60,7 +62,7 @@ class Source:
     event_time: str | None = None
     expectations: Sequence[Expectation] = ()
     transform: Callable[[pa.Table], pa.Table] | None = None
-    mode: Mode = "append"
+    mode: SourceMode = "append"
     partition_by: Sequence[str] = field(default=())
     table: str | None = None
     null_values: Sequence[str] = ("", "NA")
@@ -75,8 +77,14 @@ class Source:
         self._check_times()
         for column, dtype in (self.schema or {}).items():
             arrow_type(dtype, column)
-        if self.mode not in ("append", "overwrite"):
-            raise ConfigError(f"mode={self.mode!r} of source {self.name!r} is not valid: use 'append' or 'overwrite'")
+        if self.mode not in get_args(SourceMode):
+            raise ConfigError(
+                f"mode={self.mode!r} of source {self.name!r} is not valid: use one of {', '.join(get_args(SourceMode))}"
+            )
+        if self.keyed and not self.key:
+            raise ConfigError(
+                f"source {self.name!r} has mode={self.mode!r} but no key: name the columns that identify a row"
+            )
         if self.schema_mode not in ("enforce", "evolve"):
             raise ConfigError(
                 f"schema_mode={self.schema_mode!r} of source {self.name!r} is not valid: use 'enforce' or 'evolve'"
@@ -100,6 +108,11 @@ class Source:
         return Ref.parse(self.table or self.name)
 
     @property
+    def keyed(self) -> bool:
+        """Whether rows replace, or follow, those with the same key."""
+        return self.mode in ("merge", "scd2")
+
+    @property
     def quarantine(self) -> Ref:
         """The table of its rejected rows."""
         return Ref(self.name, namespace="quarantine")
@@ -112,7 +125,8 @@ class Source:
     @property
     def rules(self) -> tuple[Expectation, ...]:
         """Every expectation, those implied by `key` included; the ones about whole batches last."""
-        implied = [not_null(column) for column in self.key] + ([unique(*self.key)] if self.key else [])
+        implied = [not_null(column) for column in self.key]
+        implied += [unique(*self.key)] if self.key and not self.keyed else []
         listed = tuple(dict.fromkeys([*implied, *self.expectations]))
         return tuple(sorted(listed, key=lambda rule: rule.whole))
 

@@ -216,6 +216,21 @@ def test_rivals_on_an_object_store_lose_nothing(store: Workspace) -> None:
     assert data.table(store, "t")["id"].to_pylist() == [0]
 
 
+@pytest.mark.slow
+def test_a_backup_on_an_object_store_comes_back(store: Workspace, ws: Workspace, tmp_path: Path) -> None:
+    data.write(store, "t", pa.table({"id": [1]}))
+    data.write(store, "t", pa.table({"id": [2]}))
+    made = data.backup(store, "s3://lake/safe")
+    assert data.backup(store, "s3://lake/safe").copied == 0
+    assert data.verify_backup("s3://lake/safe") == made.files
+    data.restore_backup("s3://lake/safe", ws)
+    assert data.table(ws, "t@1")["id"].to_pylist() == [1]
+    data.write(ws, "t", pa.table({"id": [3]}))
+    data.backup(ws, "s3://lake/safe")
+    data.restore_backup("s3://lake/safe", store, update=True)
+    assert sorted(data.table(store, "t")["id"].to_pylist()) == [1, 2, 3]
+
+
 OWN_MOUNTS = ("unshare", "--user", "--map-root-user", "--mount")
 
 
