@@ -277,8 +277,8 @@ def _sizes(trials: int, concurrency: int | None) -> tuple[int, int]:
 def _quiet() -> Iterator[None]:
     """Without Ray Tune's own result files and its complaints about its state: the registry holds the results.
 
-    That state would serve to resume a study in Ray Tune's way, and is deleted at the end; on a full disk, Ray Tune prints a
-    traceback for it beside the one error that counts.
+    That state would serve to resume a study in Ray Tune's way, and is deleted at the end; on a full disk, Ray Tune
+    prints a traceback for it beside the one error that counts.
     """
     name, state = "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", logging.getLogger("ray.tune.execution.experiment_state")
     former, level = os.environ.get(name), state.level
