@@ -12,7 +12,7 @@ from .. import monitor, registry, serve
 from ..core import RaySession, Workspace, exclusive, ray_session, start_cluster
 from ..registry import TableVersion
 from .display import Display, Silent
-from .options import CHAMPION, ENDPOINT, MONTHS, Options
+from .options import CHAMPION, ENDPOINT, MONTHS, Options, month_label, month_start
 from .result import DemoResult
 from .stages import FirstModel, Ingested, Retrain, build_views, first_model, ingest_sources
 from .year import Year
@@ -147,10 +147,11 @@ def endpoint_reaches_raw(ws: Workspace) -> bool:
 
 def _urls(ws: Workspace, session: RaySession, endpoint: serve.Endpoint) -> dict[str, str]:
     urls = {"ray dashboard": session.dashboard_url, "endpoint docs": endpoint.docs_url}
-    for report in reversed(registry.drift_reports(ws, ENDPOINT)[: len(MONTHS)]):
-        if digest := report.artifacts.get("html"):
-            month = f"{report.window[0]:%Y-%m}"
-            urls[f"report {month}"] = _page(ws, digest, month)
+    # Oldest first: a month that was interrupted and judged again has two reports, and the newer one counts.
+    pages = {report.window[0]: report.artifacts.get("html") for report in registry.drift_reports(ws, ENDPOINT)[::-1]}
+    for month in MONTHS:
+        if digest := pages.get(month_start(month)):
+            urls[f"report {month_label(month)}"] = _page(ws, digest, month_label(month))
     return urls
 
 

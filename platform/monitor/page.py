@@ -35,7 +35,7 @@ def with_heading(page: bytes, figures: Figures, sampled: tuple[int, int]) -> byt
 def _heading(title: str, figures: Figures, sampled: tuple[int, int]) -> str:
     drift, metrics = figures.drift, figures.metrics
     shown = [
-        f"Answered by {figures.model}; compared with its training data, {figures.reference_node.name}"
+        f"Compared with the training data of {figures.model}: {figures.reference_node.name}"
         f"@{figures.reference_node.version}.",
         f"Drifted: {len(drift.drifted)} of {len(drift.columns)} input columns ({drift.share:.0%}), measured on all "
         f"{metrics['rows']:,} rows of the window" + (f": {', '.join(drift.drifted)}." if drift.drifted else "."),

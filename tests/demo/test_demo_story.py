@@ -96,6 +96,7 @@ def test_two_at_once_are_refused_and_an_interrupted_one_goes_on(tmp_path: Path) 
     assert "(raylet)" not in errors + done.stderr, "Ray's own messages reached the terminal"
     result = json.loads(done.stdout)
     assert result["failed_requests"] == 0
+    assert {f"report 2013-{month:02d}" for month in range(7, 13)} <= set(result["urls"])
     log = data.table(Workspace.open(tmp_path), "predictions.flight-delay", columns=["id"])["id"]
     assert len(log.unique()) == len(log)
 

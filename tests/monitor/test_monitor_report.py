@@ -177,7 +177,7 @@ def test_the_page_says_what_it_is_about_and_which_figures_count(world: World) ->
     figures = measure(world.ws, world.endpoint, JULY, model=model)
     page = with_heading(b"<html><head></head><body>evidently</body></html>", figures, (2_000, 300)).decode()
     assert "<title>Drift of delays, 2013-07-01 00:00 to 2013-08-01 00:00 UTC</title>" in page
-    assert "Answered by delay@1" in page
+    assert "training data of delay@1" in page
     assert f"Drifted: 1 of 3 input columns (33%), measured on all {figures.metrics['rows']:,} rows" in page
     assert "training.first@1" in page
     assert "No labels are known of this window yet." in page
