@@ -215,7 +215,7 @@ def _commit(ws: Workspace, source: Source, last: _Last, batch: Batch, facts: Map
     commit = Commit(
         url=pending.url,
         schema=pending.schema,
-        mode=source.mode,
+        mode="overwrite" if source.mode == "overwrite" else "append",
         schema_mode=source.schema_mode,
         partition_by=pending.partitions,
         app=app,

@@ -70,7 +70,14 @@ def upstream(ws: Workspace, node: Node | str, *, depth: int | None = None) -> li
         InvalidName: `node` breaks the naming rule.
         DataError: `depth` is negative.
 
-    Example: see `add_lineage`.
+    Example:
+        >>> import tempfile
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> flights, model = Node("table", "main.flights", "1"), Node("model", "flight-delay", "1")
+        >>> add_lineage(ws, [flights], [model])
+        >>> add_lineage(ws, [model], [Node("endpoint", "delays")])
+        >>> [str(edge.source) for edge in upstream(ws, "endpoint:delays")]
+        ['table:main.flights@1', 'model:flight-delay@1']
     """
     return walk(ws, node, depth, up=True)
 
@@ -78,7 +85,13 @@ def upstream(ws: Workspace, node: Node | str, *, depth: int | None = None) -> li
 def downstream(ws: Workspace, node: Node | str, *, depth: int | None = None) -> list[Edge]:
     """The edges on every way that starts at `node`: what depends on it. Otherwise as `upstream`.
 
-    Example: see `add_lineage`.
+    Example:
+        >>> import tempfile
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> flights, model = Node("table", "main.flights", "1"), Node("model", "flight-delay", "1")
+        >>> add_lineage(ws, [flights], [model])
+        >>> [str(edge.target) for edge in downstream(ws, "table:main.flights")]
+        ['model:flight-delay@1']
     """
     return walk(ws, node, depth, up=False)
 
