@@ -23,6 +23,8 @@ from raylake.core import Workspace
 def url(ws: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Our server, and MLflow's client pointed at it; what the client keeps for the process is put back."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "")  # `set_experiment` leaves one: remembered, so that it is put back
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID")
     before = mlflow.get_tracking_uri()
     with serving(ws) as address:
         mlflow.set_tracking_uri(address)
