@@ -238,7 +238,7 @@ def _event_time(columns: Sequence[ColumnFound], types: Mapping[str, str]) -> str
     marked = [
         name for name in times if name.lower().endswith(("_at", "time", "timestamp")) or name.lower() in ("at", "ts")
     ]
-    return (marked or times or [None])[0]
+    return next(iter([*marked, *times]), None)
 
 
 def _marks(one: ColumnFound, found: Discovered) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raylake import data, registry
@@ -41,6 +41,7 @@ RULES = [
 ]
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(CONNECTORS),
     st.lists(st.sampled_from(RULES), unique_by=lambda rule: rule.name),
@@ -82,7 +83,11 @@ def test_what_cannot_be_stored_is_named() -> None:
         ("sources:\n- name: a\n  connector: {kind: csv, paths: x}\n  every: soon\n", 4, "every"),
         ("sources:\n- name: A b\n  connector: {kind: csv, paths: x}\n", 2, "source name 'A b'"),
         ("sources:\n- name: a\n  connector: {kind: csv, paths: x}\n  expectations:\n  - {not_nul: id}\n", 5, "not_nul"),
-        ("sources:\n- name: a\n  connector: {kind: csv, paths: x}\n  transform: no.such:thing\n", 4, "cannot be loaded"),
+        (
+            "sources:\n- name: a\n  connector: {kind: csv, paths: x}\n  transform: no.such:thing\n",
+            4,
+            "cannot be loaded",
+        ),
         ("sources:\n- connector: {kind: csv, paths: x}\n", 2, "needs 'name'"),
         ("sources:\n  a: [\n", 3, "not YAML"),
         ("name: a\nconnector:\n  kind: http\n  url: x\n  auth: {kind: beerer}\n", 5, "auth kind 'beerer'"),
@@ -171,7 +176,8 @@ for name in ("fastavro", "redis", "nats", "confluent_kafka", "PIL", "PIL.Image",
     sys.modules[name] = None
 from raylake import data
 from raylake.core import ConfigError
-for make in (data.Avro("x"), data.RedisStream("redis://x", "s"), data.NatsStream("nats://x", "S"), data.Kafka("x", "t")):
+streams = (data.RedisStream("redis://x", "s"), data.NatsStream("nats://x", "S"), data.Kafka("x", "t"))
+for make in (data.Avro("x"), *streams):
     try:
         make.plan(None)
     except ConfigError as error:
