@@ -42,29 +42,32 @@ def list_sources(workspace: WorkspaceOption = None, json: JsonOption = False) ->
 
 
 @group.command()
-def pause(name: str, workspace: WorkspaceOption = None) -> None:
+def pause(name: str, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
     """Let a source rest after the batch that it reads now."""
     from .. import data
 
-    data.pause_source(open_workspace(workspace), name)
-    Console().print(f"{name} is paused")
+    record = data.pause_source(open_workspace(workspace), name)
+    show([_row(record)], _COLUMNS, as_json=json, title="sources")
 
 
 @group.command()
-def resume(name: str, workspace: WorkspaceOption = None) -> None:
+def resume(name: str, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
     """Let a paused source go on where it stopped."""
     from .. import data
 
-    data.resume_source(open_workspace(workspace), name)
-    Console().print(f"{name} is active")
+    record = data.resume_source(open_workspace(workspace), name)
+    show([_row(record)], _COLUMNS, as_json=json, title="sources")
 
 
 @group.command()
-def remove(name: str, workspace: WorkspaceOption = None) -> None:
+def remove(name: str, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
     """Forget a source; its table stays."""
     from .. import data
 
     data.remove_source(open_workspace(workspace), name)
+    if json:
+        print_json({"name": name, "removed": True})
+        return
     Console().print(f"{name} is removed; its table stays")
 
 
@@ -97,13 +100,20 @@ def run(
 def listen(
     port: Annotated[int, typer.Option(help="Port on loopback")] = 8090,
     workspace: WorkspaceOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Take events over HTTP for sources of kind push: POST /events/NAME."""
     import uvicorn
 
     from .. import data
 
-    uvicorn.run(data.push_app(open_workspace(workspace)), host="127.0.0.1", port=port, log_level="warning")
+    app = data.push_app(open_workspace(workspace))
+    address = f"http://127.0.0.1:{port}/events/NAME"
+    if json:
+        print_json({"address": address})
+    else:
+        Console().print(f"POST events to {address}; Ctrl-C ends it")
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
 
 
 @group.command()

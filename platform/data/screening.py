@@ -232,11 +232,15 @@ def _transformed(source: Source, typed: pa.Table) -> pa.Table:
 
 
 def sample(source: Source, splits: Sequence[Split], *, most: int = 8) -> Iterator[pa.Table]:
-    """The first batch of up to `most` splits, evenly spaced."""
+    """The first batch with rows of up to `most` splits, evenly spaced; an empty one where a split has no row."""
     step = max(1, len(splits) // most)
     for split in splits[::step][:most]:
+        first = None
         for batch in source.connector.read(split):
-            yield batch.rows
-            break
+            first = batch.rows
+            if first.num_rows:
+                break
+        if first is not None:
+            yield first
     if not splits:
         raise SourceError(f"source {source.name!r} has nothing to read: its schema cannot be discovered")

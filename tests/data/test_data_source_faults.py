@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -137,7 +136,6 @@ def test_a_cell_of_gigabytes_takes_little_memory(tmp_path: Path, name: str) -> N
     told, grown = done.stdout.strip().splitlines()
     assert "longer than" in told
     assert int(grown) < 300 * 1024, f"{grown} KiB"
-    assert resource.RLIMIT_AS
 
 
 def test_images_and_sound_that_are_none_go_to_quarantine(ws: Workspace, tmp_path: Path) -> None:
@@ -268,19 +266,13 @@ def test_passwords_do_not_enter_messages() -> None:
 def test_types_of_postgres_arrive(ws: Workspace, server: Server) -> None:
     url = server.url(server.new_database())
     with sa.create_engine(url).begin() as connection:
-        connection.execute(
-            sa.text(
-                "CREATE TABLE t (i int, b bigint, n numeric(10,2), f float8, s text, at timestamptz, d date, ok boolean,"
-                " j jsonb, u uuid, raw bytea)"
-            )
+        kinds = (
+            "i int, b bigint, n numeric(10,2), f float8, s text, at timestamptz, d date, ok boolean, j jsonb, u uuid"
         )
-        connection.execute(
-            sa.text(
-                "INSERT INTO t VALUES (1, 2, 3.25, 4.5, 'x', '2026-01-01T00:00:00Z', '2026-01-02', true, '{\"a\": 1}',"
-                " '00000000-0000-0000-0000-000000000001', 'abc'), (null, null, null, null, null, null, null, null, null,"
-                " null, null)"
-            )
-        )
+        first = "1, 2, 3.25, 4.5, 'x', '2026-01-01T00:00:00Z', '2026-01-02', true, '{\"a\": 1}'"
+        unique = "'00000000-0000-0000-0000-000000000001'"
+        connection.execute(sa.text(f"CREATE TABLE t ({kinds}, raw bytea)"))
+        connection.execute(sa.text(f"INSERT INTO t VALUES ({first}, {unique}, 'abc'), ({', '.join(['null'] * 11)})"))
     data.ingest(ws, data.Source("t", data.Sql(url, table="t"), mode="overwrite"))
     row = data.table(ws, "t").to_pylist()[0]
     assert (row["i"], float(row["n"]), row["f"], row["s"], row["ok"]) == (1, 3.25, 4.5, "x", True)

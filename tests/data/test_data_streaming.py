@@ -17,6 +17,7 @@ from typing import Any
 import nats
 import pytest
 import redis
+from confluent_kafka import Producer
 from tests.stream_servers import NatsServer, RedisServer
 
 from raylake import data, registry
@@ -127,6 +128,43 @@ def test_trimmed_entries_are_noticed(ws: Workspace, redis_server: RedisServer) -
     skipping = data.RedisStream(redis_server.url, "trim", max_events=10, lost="skip")
     data.run_once(ws, data.Source("clicks", skipping, schema=SCHEMA))
     assert rows(ws) == [*range(10), 15, 16, 17]
+
+
+def test_two_readers_of_one_source_read_every_event_once(ws: Workspace, redis_server: RedisServer) -> None:
+    """As after a rebalance that both sides missed: each commits what the other has not, and nothing twice."""
+    stream = data.Source("clicks", data.RedisStream(redis_server.url, "both", max_events=20), schema=SCHEMA)
+    send(redis_server, 0, 200, "both")
+
+    def drain() -> None:
+        while data.run_once(ws, stream).lag:
+            continue
+
+    readers = [threading.Thread(target=drain) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    assert rows(ws) == list(range(200))
+
+
+def test_every_partition_of_a_topic_is_read_to_its_offset(ws: Workspace) -> None:
+    producer = Producer({"bootstrap.servers": "mock", "test.mock.num.brokers": 1})
+    (broker,) = producer.list_topics(timeout=10).brokers.values()
+    partitions = sorted(producer.list_topics("clicks", timeout=10).topics["clicks"].partitions)
+    assert len(partitions) > 1
+    connector = data.Kafka(f"{broker.host}:{broker.port}", "clicks", meta=["partition", "offset"], max_events=9)
+    feed = data.Source("clicks", connector)
+    for start in (0, 100):
+        for number in range(start, start + 100):
+            value = json.dumps({"id": number}).encode()
+            producer.produce("clicks", value, partition=partitions[number % len(partitions)])
+        producer.flush(10)
+        while data.run_once(ws, feed).lag:
+            continue
+    assert rows(ws) == list(range(200))
+    table = data.table(ws, "clicks")
+    counts = {str(number): table["_partition"].to_pylist().count(number) for number in partitions}
+    assert last_facts(ws, feed)["cursor"]["offsets"] == counts
 
 
 def test_a_stream_made_anew_is_noticed(ws: Workspace, redis_server: RedisServer) -> None:

@@ -47,7 +47,8 @@ class Avro:
                 names = [field["name"] for field in records.writer_schema.get("fields", ())]
                 for part in grouped(records):
                     yield RawBatch(table_of(part, names))
-            except (struct.error, TypeError, AttributeError, fastavro.read.SchemaResolutionError) as error:
+            except (struct.error, TypeError, AttributeError, SystemError, MemoryError) as error:
+                # SystemError: the compiled reader met a negative length.
                 raise SourceError(
                     f"file {split.name} is not readable as Avro records: {error}. Fetch it again"
                 ) from error

@@ -109,7 +109,8 @@ def lines(stream: Any, encoding: str, name: str) -> Iterator[list[str]]:
     rest = ""
     for block in texts(stream, encoding):
         *whole, rest = (rest + block).split("\n")
-        if len(rest) > LONGEST_RECORD:
+        # Only the first line can have begun in an earlier block.
+        if len(rest) > LONGEST_RECORD or (whole and len(whole[0]) > LONGEST_RECORD):
             raise too_long(name)
         if whole:
             yield [line.removesuffix("\r") for line in whole]

@@ -116,6 +116,8 @@ class _Scan:
             # A number at the end of a block may go on in the next one.
             if end == len(self.text) and not final and not isinstance(value, dict | list | str):
                 return
+            if end - self.at > LONGEST_RECORD:
+                raise too_long(name)
             self.at, self.done = end, not self.array
             yield orjson.dumps(value)
 

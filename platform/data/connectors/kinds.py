@@ -91,10 +91,7 @@ def connector_kinds() -> dict[str, type]:
         >>> sorted(connector_kinds())[:5]
         ['audio', 'avro', 'csv', 'delta', 'files']
     """
-    # Imported here: the push package itself stores definitions.
-    from ..push.log_reader import PushLog
-
-    found = {**_BUILT_IN, "push": PushLog}
+    found = _built_in()
     for entry in entry_points(group=GROUP):
         if entry.name in found:
             raise ConfigError(f"package {_package(entry)} adds a connector {entry.name!r}, which exists: rename it")
@@ -115,7 +112,8 @@ def connector_to_plain(connector: Connector) -> dict[str, Any]:
         >>> connector_to_plain(Csv("raw/*.csv", delimiter=";"))
         {'kind': 'csv', 'paths': ['raw/*.csv'], 'delimiter': ';'}
     """
-    return _to_plain(connector, connector_kinds())
+    kinds = _built_in()
+    return _to_plain(connector, kinds if type(connector) in kinds.values() else connector_kinds())
 
 
 def connector_from_plain(given: Mapping[str, Any]) -> Connector:
@@ -128,8 +126,18 @@ def connector_from_plain(given: Mapping[str, Any]) -> Connector:
         >>> connector_from_plain({"kind": "csv", "paths": "raw/*.csv"})
         Csv(paths=('raw/*.csv',), delimiter=',', encoding='utf8', member=None)
     """
-    made: Connector = _from_plain(given, connector_kinds(), "connector")
+    kinds = _built_in()
+    # Looking through the installed packages takes a while, so it is done only for what is not built in.
+    known = isinstance(given, Mapping) and given.get("kind") in kinds
+    made: Connector = _from_plain(given, kinds if known else connector_kinds(), "connector")
     return made
+
+
+def _built_in() -> dict[str, type]:
+    # Imported here: the push package itself stores definitions.
+    from ..push.log_reader import PushLog
+
+    return {**_BUILT_IN, "push": PushLog}
 
 
 def _to_plain(value: Any, kinds: Mapping[str, type]) -> dict[str, Any]:

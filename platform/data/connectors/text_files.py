@@ -76,8 +76,10 @@ class Text:
             for line in block:
                 found = pattern.fullmatch(line)
                 if found is not None:
-                    rows += [waiting] if waiting is not None else []
-                    waiting = [found[name] for name in self.columns]
+                    row = [found[name] for name in self.columns]
+                    # Only a row that may go on has to wait for the next line.
+                    rows += [row] if not self.continued else [waiting] if waiting is not None else []
+                    waiting = row if self.continued else None
                 elif self.continued and waiting is not None:
                     waiting[-1] = f"{waiting[-1] or ''}\n{line}"
                 elif line.strip():
