@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from ..core import RaylakeError
-from . import cluster, data, demo_command, features, monitor, registry, serve, server, train
+from . import cluster, data, demo_command, features, monitor, pipelines, registry, serve, server, train
 
 # What typer returns after Ctrl-C: 128 + SIGINT, as a shell does.
 INTERRUPTED = 130
@@ -30,6 +30,7 @@ app.add_typer(data.group, name="data", help="Ingest sources, list tables, query 
 app.add_typer(features.group, name="features", help="Build feature views, fill the online store")
 app.add_typer(train.train_group, name="train", help="Fit models")
 app.add_typer(train.tune_group, name="tune", help="Search hyper-parameters")
+app.add_typer(pipelines.group, name="pipeline", help="Run, resume, schedule and draw pipelines")
 app.add_typer(registry.group, name="registry", help="Runs, models, aliases, lineage, events")
 app.add_typer(serve.group, name="serve", help="Deploy and list endpoints")
 app.add_typer(monitor.group, name="monitor", help="Drift reports and alerts")
