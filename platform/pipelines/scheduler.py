@@ -86,7 +86,8 @@ def tick(ws: Workspace, launcher: Launcher, now: datetime) -> Turn:
 def _fire_time(ws: Workspace, schedule: StoredSchedule, now: datetime) -> list[str]:
     trigger = trigger_from(schedule.trigger)
     assert isinstance(trigger, Cron | Every | Once)
-    due, at = [], schedule.next_due
+    due: list[datetime] = []
+    at = schedule.next_due
     while at is not None and at <= now and len(due) < MOST_MISSED:
         due.append(at)
         at = trigger.next_after(at)

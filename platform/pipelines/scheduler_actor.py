@@ -117,7 +117,8 @@ def start_scheduler(ws: Workspace, *, period: float = 1.0) -> Any:
         "max_restarts": -1,
         "max_concurrency": 4,
     }
-    actor = ray.remote(SchedulerActor).options(**options).remote(ws, period)  # type: ignore[attr-defined]
+    remote: Any = ray.remote(SchedulerActor)
+    actor = remote.options(**options).remote(ws, period)
     ray.get(actor.status.remote())
     return actor
 

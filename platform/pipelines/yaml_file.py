@@ -70,11 +70,11 @@ class _Loader(yaml.SafeLoader):
 def _located(loader: _Loader, node: yaml.MappingNode) -> Located:
     found, lines = Located(), {}
     for key_node, value_node in node.value:
-        key = str(loader.construct_object(key_node, deep=True))  # type: ignore[no-untyped-call]
+        key = str(loader.construct_object(key_node, deep=True))
         line = key_node.start_mark.line + 1
         if key in found:
             raise yaml.constructor.ConstructorError(None, None, f"{key!r} stands twice", key_node.start_mark)
-        found[key] = loader.construct_object(value_node, deep=True)  # type: ignore[no-untyped-call]
+        found[key] = loader.construct_object(value_node, deep=True)
         lines[key] = line
     found.line, found.lines = node.start_mark.line + 1, lines
     return found

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,7 @@ def test_a_killed_worker_and_an_environment(ray_ws: Workspace, tmp_path: Path) -
 
 
 def test_a_step_that_hangs(ray_ws: Workspace) -> None:
-    with pytest.raises(PipelineFailed, match="TimeoutError: step 'sleeps' took longer than its timeout of 0.5 s"):
+    with pytest.raises(PipelineFailed, match=r"TimeoutError: step 'sleeps' took longer than its timeout of 0.5 s"):
         pipelines.run(ray_ws, pipelines.pipeline(name="hang")(lambda: sleeps(60.0)))
 
 
@@ -95,7 +96,7 @@ def test_a_step_that_hangs(ray_ws: Workspace) -> None:
 def test_a_step_that_ignores_its_timeout_is_killed(ray_ws: Workspace) -> None:
     stubborn = sleeps.with_options(crash_retries=0)
     started = time.monotonic()
-    with pytest.raises(PipelineFailed, match="its worker died .* has a timeout of 0.5 s"):
+    with pytest.raises(PipelineFailed, match=r"its worker died .* has a timeout of 0.5 s"):
         pipelines.run(ray_ws, pipelines.pipeline(name="stubborn")(lambda: stubborn(60.0, stubborn=True)))
     assert time.monotonic() - started < 40
 
@@ -117,7 +118,7 @@ def test_a_step_that_dies_of_memory_is_told(ray_ws: Workspace) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
         return len(bytearray(8 << 30))
 
-    with pytest.raises(PipelineFailed, match="step 'eats' failed: .*(MemoryError|its worker died)"):
+    with pytest.raises(PipelineFailed, match=r"step 'eats' failed: .*(MemoryError|its worker died)"):
         pipelines.run(ray_ws, pipelines.pipeline(name="hungry")(lambda: eats()))
 
 
@@ -166,7 +167,7 @@ def test_the_scheduler_actor_restarts_and_forgets_nothing(ray_ws: Workspace) -> 
     times = sorted(run.due_at for run in runs if run.due_at)
     assert {run.state for run in runs} == {"finished"}
     assert len(set(times)) == len(times), "none twice"
-    assert all((later - earlier).total_seconds() == 1 for earlier, later in zip(times, times[1:], strict=False))
+    assert all((later - earlier).total_seconds() == 1 for earlier, later in pairwise(times))
 
 
 def test_a_killed_driver_is_taken_over_at_once(ray_ws: Workspace, tmp_path: Path) -> None:
