@@ -17,6 +17,7 @@ from . import (
     features,
     lineage,
     monitor,
+    pipelines,
     registry,
     serve,
     server,
@@ -54,6 +55,7 @@ app.add_typer(sources.group, name="source", help="Configure and run sources: add
 app.add_typer(features.group, name="features", help="Build feature views, fill the online store")
 app.add_typer(train.train_group, name="train", help="Fit models")
 app.add_typer(train.tune_group, name="tune", help="Search hyper-parameters")
+app.add_typer(pipelines.group, name="pipeline", help="Run, resume, schedule and draw pipelines")
 app.add_typer(registry.group, name="registry", help="Runs, models, aliases, lineage, events")
 app.add_typer(serve.group, name="serve", help="Deploy and list endpoints")
 app.add_typer(monitor.group, name="monitor", help="Drift reports and alerts")

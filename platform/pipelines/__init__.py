@@ -42,6 +42,7 @@ from .store.deliveries import Delivery
 from .store.schedules import StoredSchedule
 from .trace import either, unless, when
 from .triggers import Cron, Every, OnAlert, Once, OnEvent, OnFiles, OnModel, OnPipeline, OnTable
+from .yaml_file import load_yaml
 
 __all__ = [
     "Attempt",
@@ -81,6 +82,7 @@ __all__ = [
     "drive",
     "either",
     "enable",
+    "load_yaml",
     "logs",
     "notifications",
     "output",

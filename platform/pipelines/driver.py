@@ -11,15 +11,17 @@ from typing import Any
 import cloudpickle
 
 from ..core import Conflict, Node, RaylakeError, StorageError, Workspace
+from . import events
 from . import state as states
 from .bindings import Constant
+from .events import Event
 from .executor import Done, Executor
 from .graph import GraphNode, fingerprint
 from .ledger import Ledger, tasks_of
 from .notification import deliveries
 from .pipeline import Pipeline
 from .records import Failure
-from .state import DONE, FINALLY, ON_FAILURE, Event, RunState, advance, node_of, ready
+from .state import DONE, FINALLY, ON_FAILURE, RunState, advance, node_of, ready
 from .step import Step
 from .store import leases
 from .trace import injected
@@ -120,19 +122,19 @@ class Driver:
         starts: list[tuple[str, GraphNode, Call, list[Any]]] = []
         room = self.executor.capacity() - len(self._flying)
         while True:
-            events: list[Event] = []
+            happened: list[Event] = []
             for task in ready(self.shape, state, time.time()):
                 if len(starts) >= room and task not in self.shape:
                     continue  # an item of a mapped node: it could only start
                 event = self._next(state, task, room > len(starts))
                 if event is None:
                     continue
-                if isinstance(event, states.Start):
+                if isinstance(event, events.Start):
                     starts.append(self._call(state, task))
-                events.append(event)
-            if not events:
+                happened.append(event)
+            if not happened:
                 return state, starts
-            state = advance(self.shape, state, events)
+            state = advance(self.shape, state, happened)
 
     def _next(self, state: RunState, task: str, room: bool) -> Event | None:
         key, index = _split(task)
@@ -141,17 +143,17 @@ class Driver:
             if index is None and state.tasks[task].state == states.WAITING:
                 for condition in node.conditions:
                     if bool(self.wiring.value(state, condition.binding)) != condition.wanted:
-                        return states.Skip(task)
+                        return events.Skip(task)
                 if node.over:
-                    return states.Expand(key, self.wiring.width(state, node))
+                    return events.Expand(key, self.wiring.width(state, node))
             if node.step.options.cache and state.tasks[task].state == states.WAITING:
                 found = self._cached(state, node, index)
                 if found is not None:
                     self.wiring.outputs[task] = Handle(found)
-                    return states.Reuse(task, found)
+                    return events.Reuse(task, found)
         except RaylakeError as error:
-            return states.Break(task, f"{type(error).__name__}: {error}")
-        return states.Start(task) if room else None
+            return events.Break(task, f"{type(error).__name__}: {error}")
+        return events.Start(task) if room else None
 
     def _call(self, state: RunState, task: str) -> tuple[str, GraphNode, Call, list[Any]]:
         key, index = _split(task)
@@ -210,12 +212,12 @@ class Driver:
             # A worker that faulthandler ended after the deadline looks to Ray like any crash.
             hint = "" if limit is None else f"; the step has a timeout of {limit:g} s, after which it is killed"
             told = f"step {task!r}: {done.crash}{hint}"
-            return states.Fail(task, told, time.time(), crash=True, final=done.final)
+            return events.Fail(task, told, time.time(), crash=True, final=done.final)
         if done.outcome.output is None:
-            return states.Fail(task, done.outcome.error, time.time(), final=done.outcome.final)
+            return events.Fail(task, done.outcome.error, time.time(), final=done.outcome.final)
         self.wiring.outputs[task] = Handle(done.outcome.output, done.value)
         self._remember(task, done.outcome.output)
-        return states.Finish(task, done.outcome.output)
+        return events.Finish(task, done.outcome.output)
 
     def _remember(self, task: str, output: str) -> None:
         key, index = _split(task)
@@ -278,7 +280,7 @@ class Driver:
     # Cancellation and pace
 
     def _cancel(self) -> None:
-        self.state = advance(self.shape, self.state, [states.Cancel()])
+        self.state = advance(self.shape, self.state, [events.Cancel()])
         self._cancelled_at = time.monotonic()
         for task in self._flying:
             self.executor.cancel(task, force=False)

@@ -117,7 +117,8 @@ def start_scheduler(ws: Workspace, *, period: float = 1.0) -> Any:
         "max_restarts": -1,
         "max_concurrency": 4,
     }
-    actor: Any = ray.remote(SchedulerActor).options(**options).remote(ws, period)
+    remote: Any = ray.remote(SchedulerActor)
+    actor = remote.options(**options).remote(ws, period)
     ray.get(actor.status.remote())
     return actor
 

@@ -37,12 +37,19 @@ class Trace:
     prefix: str = ""
     inside: tuple[str, ...] = ()
 
-    def add(self, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any], over: int = 0) -> Output:
-        """Add a call of `step`; its first `over` inputs are lists to be mapped over."""
+    def add(
+        self,
+        step: Step,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        over: int = 0,
+        mapped: tuple[str, ...] = (),
+    ) -> Output:
+        """Add a call of `step`; its first `over` inputs, or those named in `mapped`, are lists to be mapped over."""
         key = self._key(step)
         given = _arguments(step, key, args, kwargs)
         bindings = {name: bind(value) for name, value in given.items()}
-        names = tuple(given)[:over]
+        names = mapped or tuple(given)[:over]
         for name, value in given.items():
             _check_type(step, key, name, value, mapped=name in names)
         waits = {source for output in step.wait_for for source in sources(output.binding)}
@@ -55,7 +62,7 @@ class Trace:
                 )
         self.nodes[key] = node
         kind: Any = step.code.hints.get("return", Any)
-        return Output(FromStep(key), types.GenericAlias(list, (kind,)) if over else kind)
+        return Output(FromStep(key), types.GenericAlias(list, (kind,)) if names else kind)
 
     def _key(self, step: Step) -> str:
         wanted = self.prefix + (step.key or step.name)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from raylake.core import PipelineError
+from raylake.pipelines import events
 from raylake.pipelines import state as states
 from raylake.pipelines.state import RunState, ShapeNode, advance, initial, item, node_of, ready
 from raylake.pipelines.step import StepOptions
@@ -43,8 +44,8 @@ class Machine(RuleBasedStateMachine):
         self.done: dict[str, str] = {}
         self.tries: dict[str, int] = {}
 
-    def apply(self, *events: states.Event) -> None:
-        self.state = advance(self.shape, self.state, events)
+    def apply(self, *happened: events.Event) -> None:
+        self.state = advance(self.shape, self.state, happened)
 
     def startable(self) -> list[str]:
         return ready(self.shape, self.state, self.now)
@@ -62,16 +63,16 @@ class Machine(RuleBasedStateMachine):
         task = self.startable()[pick % len(self.startable())]
         node = self.shape[node_of(task)]
         if node.mapped and task == node.key:
-            self.apply(states.Skip(task) if how == "skip" else states.Expand(task, width))
+            self.apply(events.Skip(task) if how == "skip" else events.Expand(task, width))
             return
         waits = self.state.tasks[task].state == states.WAITING
         if how == "skip" and waits and task == node.key:
-            self.apply(states.Skip(task))
+            self.apply(events.Skip(task))
         elif how == "reuse" and waits:
-            self.apply(states.Reuse(task, "cached"))
+            self.apply(events.Reuse(task, "cached"))
         else:
             assert task not in self.done, "a finished task is never started again"
-            self.apply(states.Start(task))
+            self.apply(events.Start(task))
             self.tries[task] = self.tries.get(task, 0) + 1
 
     @precondition(lambda self: self.flying())
@@ -79,10 +80,10 @@ class Machine(RuleBasedStateMachine):
     def end(self, pick: int, how: str) -> None:
         task = self.flying()[pick % len(self.flying())]
         if how == "finish":
-            self.apply(states.Finish(task, f"out-{task}"))
+            self.apply(events.Finish(task, f"out-{task}"))
             self.done[task] = f"out-{task}"
         else:
-            self.apply(states.Fail(task, how, self.now, crash=how == "crash", final=how == "hopeless"))
+            self.apply(events.Fail(task, how, self.now, crash=how == "crash", final=how == "hopeless"))
 
     @rule(seconds=st.floats(0, 5))
     def later(self, seconds: float) -> None:
@@ -90,7 +91,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def cancel(self) -> None:
-        self.apply(states.Cancel())
+        self.apply(events.Cancel())
 
     @rule()
     def resume(self) -> None:
@@ -142,6 +143,6 @@ TestMachine = Machine.TestCase
 
 def test_events_that_do_not_fit_are_refused() -> None:
     shape = make_shape(1, 2)
-    for event in (states.Finish("n0", "x"), states.Start("none"), states.Fail("n0", "x", 0.0)):
+    for event in (events.Finish("n0", "x"), events.Start("none"), events.Fail("n0", "x", 0.0)):
         with pytest.raises(PipelineError, match=r"expected running|there is no task"):
             advance(shape, initial(shape), [event])
