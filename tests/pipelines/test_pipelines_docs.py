@@ -14,7 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_example_runs(ray_cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    python, yaml = re.findall(r"^```\n(.*?)^```", (ROOT / "docs/pipelines.md").read_text(), re.MULTILINE | re.DOTALL)
+    python, yaml = re.findall(
+        r"^```(?:python|yaml)\n(.*?)^```", (ROOT / "docs/pipelines.md").read_text(), re.MULTILINE | re.DOTALL
+    )
     assert len([line for line in python.splitlines() if line.strip()]) <= 16
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_steps.py").write_text(python[: python.index("run = ")])
