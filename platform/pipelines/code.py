@@ -75,7 +75,7 @@ class Code:
             tree = ast.parse(textwrap.dedent(inspect.getsource(self.function)))
         except (OSError, TypeError, SyntaxError):
             return _of_bytecode(self.function)
-        node = tree.body[0]
+        node = next(iter(tree.body), None)  # none when the file of that name holds something else
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             return _of_bytecode(self.function)
         node.decorator_list = []

@@ -112,11 +112,12 @@ def version_records(session: Session, rows: Sequence[ModelVersionRow]) -> list[M
     for alias in _of(session, AliasRow, names):
         aliases.setdefault((alias.model, alias.version), []).append(alias.alias)
     tags: dict[tuple[str, int], dict[str, str]] = {}
-    query = select(ModelVersionTagRow).order_by(col(ModelVersionTagRow.key))
+    table = ModelVersionTagRow
+    query = select(table.model, table.version, table.key, table.value).order_by(col(table.key))
     if len(rows) == 1:
-        query = query.where(ModelVersionTagRow.version == rows[0].version)
-    for tag in _of(session, ModelVersionTagRow, names, query):
-        tags.setdefault((tag.model, tag.version), {})[tag.key] = tag.value
+        query = query.where(table.version == rows[0].version)
+    for model, version, key, value in _of(session, table, names, query):
+        tags.setdefault((model, version), {})[key] = value
     keys = [(row.model, row.version) for row in rows]
     return [_version(row, sorted(aliases.get(key, ())), tags.get(key, {})) for key, row in zip(keys, rows, strict=True)]
 
@@ -133,8 +134,10 @@ def model_records(session: Session, rows: Sequence[ModelRow]) -> list[Model]:
     for alias in _of(session, AliasRow, names, select(AliasRow).order_by(col(AliasRow.alias))):
         aliases.setdefault(alias.model, {})[alias.alias] = alias.version
     tags: dict[str, dict[str, str]] = {}
-    for tag in _of(session, ModelTagRow, names, select(ModelTagRow).order_by(col(ModelTagRow.key))):
-        tags.setdefault(tag.model, {})[tag.key] = tag.value
+    # Columns, not rows: a model may have 100,000 labels.
+    query = select(ModelTagRow.model, ModelTagRow.key, ModelTagRow.value).order_by(col(ModelTagRow.key))
+    for name, key, value in _of(session, ModelTagRow, names, query):
+        tags.setdefault(name, {})[key] = value
     live = col(ModelVersionRow.deleted_at).is_(None)
     newest = (
         select(ModelVersionRow.model, func.max(ModelVersionRow.version)).where(live).group_by(ModelVersionRow.model)

@@ -7,6 +7,7 @@ read: loading it would run whatever code the file holds.
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,9 +35,13 @@ class XGBoostPredictor:
     Args:
         path: The file.
         threads: Threads of one prediction. One is best for single rows.
+        best_only: Use the rounds up to the best one, as XGBoost's scikit-learn classes do after early stopping.
+
+    Attributes:
+        columns: Names of the columns, or ``f0``, ``f1``, ... when the file has none.
     """
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
+    def __init__(self, path: Path, threads: int = 1, *, best_only: bool = False) -> None:
         import xgboost
 
         self._booster = xgboost.Booster({"nthread": threads})
@@ -44,9 +49,25 @@ class XGBoostPredictor:
             self._booster.load_model(str(path))
         except xgboost.core.XGBoostError as error:
             raise ArtifactCorrupt(f"{path.name} is not an XGBoost model: {str(error).splitlines()[0]}") from error
+        best = self._booster.attr("best_iteration") if best_only else None
+        if best is not None:
+            self._booster = self._booster[: int(best) + 1]
+        self.columns = tuple(self._booster.feature_names or (f"f{n}" for n in range(self._booster.num_features())))
         self._booster.set_param({"nthread": threads})
         # The first prediction configures the booster, which is not thread-safe; later ones only read it.
         self._booster.inplace_predict(np.zeros((1, self._booster.num_features()), np.float32), validate_features=False)
+
+    @property
+    def objective(self) -> str:
+        """What it was trained for, such as ``binary:logistic``."""
+        learner = json.loads(self._booster.save_config())["learner"]
+        return str(learner["objective"]["name"])
+
+    @property
+    def outputs(self) -> int:
+        """Number of values that a row gets."""
+        row = np.zeros((1, len(self.columns)), np.float32)
+        return int(np.size(self._booster.inplace_predict(row, validate_features=False)))
 
     def predict(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probabilities of class 1, or regression values."""

@@ -20,6 +20,7 @@ from ..data import table as read_table
 from ..features import FeatureSet
 from ..registry import ModelVersion, fetch_folder, model_version
 from .flavours import Predictor, open_predictor
+from .mlflow_folder import is_mlflow_folder, open_mlflow
 from .signature import Signature, to_matrix
 
 INFO_FILE = "model.json"
@@ -64,7 +65,12 @@ class LoadedModel:
 
     @property
     def reference(self) -> pa.Table:
-        """Seeded sample of the training set (at most 20,000 rows): input columns before the recipe, and ``score``."""
+        """Seeded sample of the training set (at most 20,000 rows): input columns before the recipe, and ``score``.
+
+        Without rows for a model that MLflow's client logged: it brings no sample.
+        """
+        if not self._reference:
+            return self.signature.schema.append(pa.field("score", pa.float64())).empty_table()
         return pq.read_table(pa.BufferReader(self._reference))
 
     def predict(self, features: pa.Table) -> NDArray[np.float64]:
@@ -100,12 +106,15 @@ class LoadedModel:
         return self._predictor.predict(matrix)
 
 
-def load_model(folder: Path, *, threads: int = 1) -> LoadedModel:
+def load_model(folder: Path, *, threads: int = 1, trusted: bool = False) -> LoadedModel:
     """Load a model folder; every file's hash is checked against ``model.json``.
+
+    A folder that MLflow's client wrote is loaded too, if it holds XGBoost or scikit-learn in the skops format.
 
     Args:
         folder: The folder; nothing of it is needed afterwards.
         threads: Threads of one prediction (default 1, best for single rows).
+        trusted: Load MLflow's pickled models too, which run whatever code they hold, and any type in skops files.
 
     Raises:
         NotFound: No model folder.
@@ -118,6 +127,8 @@ def load_model(folder: Path, *, threads: int = 1) -> LoadedModel:
         ...
         raylake.core.errors.NotFound: no model in /nowhere: model.json is missing
     """
+    if is_mlflow_folder(Path(folder)) and not (Path(folder) / INFO_FILE).exists():
+        return LoadedModel(*open_mlflow(Path(folder), threads, trusted=trusted), None, b"")
     info = _read_info(Path(folder))
     for name, facts in info["files"].items():
         _check_file(Path(folder), name, facts["sha256"])
@@ -128,16 +139,18 @@ def load_model(folder: Path, *, threads: int = 1) -> LoadedModel:
     return LoadedModel(info, open_predictor(Path(folder), info, threads), recipe, reference)
 
 
-def open_model(ws: Workspace, ref: str | ModelVersion, *, threads: int = 1) -> LoadedModel:
+def open_model(ws: Workspace, ref: str | ModelVersion, *, threads: int = 1, trusted: bool = False) -> LoadedModel:
     """Load a model of the registry.
 
     Args:
         ws: The workspace.
         ref: ``name``, ``name@version``, ``name@alias``, a ModelVersion, or the digest of a model's artifact.
         threads: Threads of one prediction.
+        trusted: Load MLflow's pickled models too, which run whatever code they hold, and any type in skops files.
 
     Raises:
         NotFound: No such model, version or alias.
+        ConfigError: The flavour is unknown, or the model is pickled and not `trusted`.
         ArtifactCorrupt: A stored file is missing or changed.
 
     Example:
@@ -146,7 +159,7 @@ def open_model(ws: Workspace, ref: str | ModelVersion, *, threads: int = 1) -> L
     """
     digest = _digest(ws, ref)
     with tempfile.TemporaryDirectory(prefix="raylake-model-") as folder:
-        return load_model(fetch_folder(ws, digest, Path(folder) / "model"), threads=threads)
+        return load_model(fetch_folder(ws, digest, Path(folder) / "model"), threads=threads, trusted=trusted)
 
 
 def predict_table(
