@@ -70,7 +70,12 @@ def upstream(ws: Workspace, node: Node | str, *, depth: int | None = None) -> li
         InvalidName: `node` breaks the naming rule.
         DataError: `depth` is negative.
 
-    Example: see `add_lineage`.
+    Example:
+        >>> import tempfile
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> add_lineage(ws, [Node("file", "flights.csv")], [Node("table", "main.flights", "1")])
+        >>> [str(edge.source) for edge in upstream(ws, "table:main.flights")]
+        ['file:flights.csv']
     """
     return walk(ws, node, depth, up=True)
 
@@ -78,7 +83,12 @@ def upstream(ws: Workspace, node: Node | str, *, depth: int | None = None) -> li
 def downstream(ws: Workspace, node: Node | str, *, depth: int | None = None) -> list[Edge]:
     """The edges on every way that starts at `node`: what depends on it. Otherwise as `upstream`.
 
-    Example: see `add_lineage`.
+    Example:
+        >>> import tempfile
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> add_lineage(ws, [Node("file", "flights.csv")], [Node("table", "main.flights", "1")])
+        >>> [str(edge.target) for edge in downstream(ws, "file:flights.csv")]
+        ['table:main.flights@1']
     """
     return walk(ws, node, depth, up=False)
 
