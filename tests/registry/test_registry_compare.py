@@ -96,7 +96,8 @@ def test_views(ws: Workspace) -> None:
     assert "2 differences" in str(found) and "+0.1" in str(found)
     assert "<b>" not in found._repr_html_() and "&lt;b&gt;" in found._repr_html_()
     frame = found.to_pandas()
-    assert list(frame["name"]) == ["auc", "<b>"] and list(frame["change"].round(6)) == [0.1, 1.0]
+    changes = dict(zip(frame["name"], frame["change"].round(6), strict=True))
+    assert changes == {"auc": 0.1, "<b>": 1.0}
     console = Console(width=100, record=True, file=(Path(ws.root) / "out").open("w"))
     console.print(found)
     assert "[" not in str(found.part("metric").get("missing", ""))

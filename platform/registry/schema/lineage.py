@@ -54,8 +54,9 @@ class ColumnEdgeRow(Row, table=True):
     __table_args__: ClassVar[Any] = (
         UniqueConstraint("source", "source_column", "target", "target_column"),
         Index(None, "target", "target_column"),
-        ForeignKeyConstraint(["source"], ["lineage_node.id"]),
-        ForeignKeyConstraint(["target"], ["lineage_node.id"]),
+        # Who purges a run removes its node: what is known of its columns goes with it.
+        ForeignKeyConstraint(["source"], ["lineage_node.id"], ondelete="CASCADE"),
+        ForeignKeyConstraint(["target"], ["lineage_node.id"], ondelete="CASCADE"),
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=Sequence)

@@ -68,8 +68,8 @@ def _columns() -> None:
             *("source", "source_column", "target", "target_column"),
             name="uq_lineage_column_source_source_column_target_target_column",
         ),
-        sa.ForeignKeyConstraint(["source"], ["lineage_node.id"], name="fk_lineage_column_source"),
-        sa.ForeignKeyConstraint(["target"], ["lineage_node.id"], name="fk_lineage_column_target"),
+        sa.ForeignKeyConstraint(["source"], ["lineage_node.id"], name="fk_lineage_column_source", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["target"], ["lineage_node.id"], name="fk_lineage_column_target", ondelete="CASCADE"),
     )
     op.create_index("ix_lineage_column_target_target_column", "lineage_column", ["target", "target_column"])
 
