@@ -209,12 +209,12 @@ def _run(
 def _commit(ws: Workspace, source: Source, last: _Last, batch: _Batch, facts: Mapping[str, Any]) -> Committed:
     app = (source.app_id, last.sequence + 1)
     pending = batch.pending
-    if source.mode in ("merge", "scd2"):
+    if source.keyed:
         return commit_keyed(ws, source, pending, app, facts)
     commit = Commit(
         url=pending.url,
         schema=pending.schema,
-        mode=source.mode,
+        mode="overwrite" if source.mode == "overwrite" else "append",
         schema_mode=source.schema_mode,
         partition_by=pending.partitions,
         app=app,
