@@ -210,7 +210,7 @@ def _advanced(source: Source, after: Cursor, parts: Sequence[Screened]) -> Curso
 def _commit(ws: Workspace, source: Source, last: _Last, batch: Batch, facts: Mapping[str, Any]) -> Committed:
     app = (source.app_id, last.sequence + 1)
     pending = batch.pending
-    if source.mode in ("merge", "scd2"):
+    if source.keyed:
         return commit_keyed(ws, source, pending, app, facts)
     commit = Commit(
         url=pending.url,
