@@ -29,6 +29,7 @@ from .context import StepContext, context
 from .control import cancel, drive, pause, resume, retry_step, run, run_step, submit
 from .delivery import deliver_due, notifications
 from .graph import Graph
+from .notebook import load_notebook
 from .notification import Email, Notify, Slack, Webhook
 from .outcomes import logs, output, result, runs, show
 from .pipeline import Parameter, Pipeline, pipeline
@@ -82,6 +83,7 @@ __all__ = [
     "drive",
     "either",
     "enable",
+    "load_notebook",
     "load_yaml",
     "logs",
     "notifications",

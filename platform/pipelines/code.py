@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import importlib
 import inspect
 import sys
-import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import CodeType
 from typing import Any, get_type_hints
 
 
@@ -67,21 +66,15 @@ class Code:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of what the function does: comments, layout, docstring and decorators do not count.
+        """SHA-256 of what the function does: comments, layout, docstring and decorators do not count;
+        a new version of Python does.
 
         Functions that it calls are not followed: give the step another `version` when they change.
         """
-        try:
-            tree = ast.parse(textwrap.dedent(inspect.getsource(self.function)))
-        except (OSError, TypeError, SyntaxError):
-            return _of_bytecode(self.function)
-        node = next(iter(tree.body), None)  # none when the file of that name holds something else
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            return _of_bytecode(self.function)
-        node.decorator_list = []
-        if ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:]
-        return hashlib.sha256(ast.dump(node).encode()).hexdigest()
+        compiled = getattr(self.function, "__code__", None)
+        shape = _shape(compiled, self.function.__doc__) if compiled else repr(self.function)
+        defaults = (getattr(self.function, "__defaults__", None), getattr(self.function, "__kwdefaults__", None))
+        return hashlib.sha256(repr((shape, defaults)).encode()).hexdigest()
 
 
 def import_code(module: str, qualname: str, folder: str) -> Code:
@@ -112,11 +105,15 @@ def _attribute(owner: Any, qualname: str) -> Any:
     return owner
 
 
-def _of_bytecode(function: Callable[..., Any]) -> str:
-    code = getattr(function, "__code__", None)
-    text = (
-        repr((code.co_code, code.co_names, [c for c in code.co_consts if isinstance(c, str | int | float)]))
-        if (code)
-        else repr(function)
-    )
-    return hashlib.sha256(text.encode()).hexdigest()
+def _shape(code: CodeType, doc: str | None = None) -> tuple[object, ...]:
+    """What a code object does, the same in every process: no file, no lines, no docstring."""
+    constants = [_constant(each) for each in code.co_consts if each is not doc and each != doc]
+    return (code.co_code.hex(), code.co_names, code.co_varnames, code.co_freevars, constants)
+
+
+def _constant(value: object) -> object:
+    if isinstance(value, CodeType):
+        return _shape(value)
+    if isinstance(value, frozenset):  # its order depends on the process
+        return sorted(map(repr, value))
+    return [_constant(each) for each in value] if isinstance(value, tuple) else repr(value)

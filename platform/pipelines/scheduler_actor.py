@@ -1,8 +1,9 @@
-"""The scheduler as a restartable Ray actor, and drivers as Ray tasks."""
+"""The scheduler as a restartable Ray actor, and the drivers of its runs as threads of another."""
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from datetime import UTC, datetime
@@ -12,20 +13,34 @@ from ..core import Conflict, PipelineFailed, RaylakeError, Workspace, ensure_ray
 from .scheduler import Launcher, tick
 
 ACTOR = "raylake-scheduler"
+MOST_DRIVERS = 64  # runs that are driven at once
 _LOG = logging.getLogger(__name__)
 
 
 class RayLauncher:
-    """Starts each driver as a Ray task that holds no CPU. When its owner dies Ray ends it; the run is resumed."""
+    """Drives runs in the threads of one actor: a driver mostly waits, and a process of its own would cost seconds.
+
+    The actor belongs to the scheduler's process and ends with it; Ray restarts it when it dies alone. Either way the
+    runs that it drove are seen as abandoned, and driven on.
+    """
 
     def __init__(self) -> None:
         import ray
 
-        self._drive = ray.remote(num_cpus=0, max_retries=0)(drive_quietly)
+        remote: Any = ray.remote(DriverHost)
+        self._host = remote.options(num_cpus=0, max_restarts=-1, max_concurrency=MOST_DRIVERS).remote()
 
     def launch(self, ws: Workspace, run_id: str) -> None:
         """See `Launcher`."""
-        self._drive.options(name=f"pipeline-driver-{run_id[:8]}").remote(ws, run_id)
+        self._host.drive.remote(ws, run_id)
+
+
+class DriverHost:
+    """Drives runs, each in a thread of this actor."""
+
+    def drive(self, ws: Workspace, run_id: str) -> str:
+        """Drive one run to its end."""
+        return drive_quietly(ws, run_id)
 
 
 def drive_quietly(ws: Workspace, run_id: str) -> str:
@@ -77,8 +92,6 @@ class SchedulerActor:
 
     def status(self) -> dict[str, Any]:
         """Process id, turns so far, CPU seconds spent in them."""
-        import os
-
         return {
             "pid": os.getpid(),
             "turns": self._loop.turns,

@@ -11,7 +11,7 @@ from .layout import layered
 from .mermaid import FILLS, label
 from .records import PipelineRun, StepRun
 
-CHARACTER, LINE, PADDING, GAP_X, GAP_Y = 6.7, 15.0, 9.0, 46.0, 16.0
+CHARACTER, LINE, PADDING, GAP_X, GAP_Y = 7.4, 15.0, 9.0, 46.0, 16.0
 FONT = 'font-family="ui-sans-serif,system-ui,Helvetica,Arial,sans-serif" font-size="12"'
 STROKES = {"failed": "#c92a2a", "running": "#1971c2", "retrying": "#e67700", "finished": "#2b8a3e"}
 GANTT_ROW, GANTT_WIDTH, GANTT_MOST = 20.0, 620.0, 300

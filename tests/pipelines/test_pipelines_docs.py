@@ -20,7 +20,7 @@ def test_the_example_runs(ray_cluster: None, tmp_path: Path, monkeypatch: pytest
     assert len([line for line in python.splitlines() if line.strip()]) <= 16
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_steps.py").write_text(python[: python.index("run = ")])
-    names: dict[str, object] = {"__name__": "__main__"}
+    names: dict[str, object] = {"__name__": "nightly_example"}
     exec(compile(python, "docs/pipelines.md", "exec"), names)
     from raylake.core import Workspace
 

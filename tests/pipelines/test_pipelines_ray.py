@@ -145,17 +145,17 @@ def test_cancel_interrupts_running_steps(ray_ws: Workspace, tmp_path: Path) -> N
 def test_the_scheduler_actor_restarts_and_forgets_nothing(ray_ws: Workspace) -> None:
     import ray
 
-    pipelines.schedule(ray_ws, "often", squares, pipelines.Every(1.0), missed="all", overlap="allow")
+    pipelines.schedule(ray_ws, "often", squares, pipelines.Every(3.0), missed="all", overlap="allow")
     actor = pipelines.start_scheduler(ray_ws, period=0.2)
     try:
         for _ in range(2):
-            time.sleep(2.5)
-            os.kill(ray.get(actor.status.remote())["pid"], signal.SIGKILL)
-        until = time.monotonic() + 60
+            time.sleep(4)
+            os.kill(_scheduler_pid(ray, actor), signal.SIGKILL)
+        until = time.monotonic() + 90
         while time.monotonic() < until:
             time.sleep(0.5)
             finished = pipelines.runs(ray_ws, state="finished")
-            if len(finished) >= 6:
+            if len(finished) >= 4:
                 break
         pipelines.enable(ray_ws, "often", False)
         until = time.monotonic() + 60
@@ -167,7 +167,16 @@ def test_the_scheduler_actor_restarts_and_forgets_nothing(ray_ws: Workspace) -> 
     times = sorted(run.due_at for run in runs if run.due_at)
     assert {run.state for run in runs} == {"finished"}
     assert len(set(times)) == len(times), "none twice"
-    assert all((later - earlier).total_seconds() == 1 for earlier, later in pairwise(times))
+    assert all((later - earlier).total_seconds() == 3 for earlier, later in pairwise(times))
+
+
+def _scheduler_pid(ray: object, actor: object) -> int:
+    for _ in range(100):
+        try:
+            return int(ray.get(actor.status.remote())["pid"])  # type: ignore[attr-defined]
+        except ray.exceptions.RayError:  # type: ignore[attr-defined]
+            time.sleep(0.3)  # it is being restarted
+    raise AssertionError("the scheduler did not come back")
 
 
 def test_a_killed_driver_is_taken_over_at_once(ray_ws: Workspace, tmp_path: Path) -> None:
