@@ -106,6 +106,9 @@ def test_life_and_death(url: str) -> None:
     assert client.get_run(run.info.run_id).info.status == "KILLED"
     client.set_tag(run.info.run_id, "x", "y")
     client.delete_tag(run.info.run_id, "x")
+    child = client.create_run(made, tags={"mlflow.parentRunId": run.info.run_id}).info.run_id
+    client.delete_tag(child, "mlflow.parentRunId")
+    assert "mlflow.parentRunId" not in client.get_run(child).data.tags
     with pytest.raises(MlflowException) as caught:
         client.get_run("nope")
     assert caught.value.error_code == "RESOURCE_DOES_NOT_EXIST"

@@ -178,6 +178,20 @@ def test_what_is_not_of_the_language_says_where(text: str, message: str) -> None
         parse_filter(text)
 
 
+def test_huge_searches_are_refused_at_once(ws: Workspace) -> None:
+    for text in (
+        "tags.a = 'x' AND " * 50_000,
+        " " * 1_000_000 + "oops",
+        f"run_id IN ({','.join(['1'.join(chr(39) * 2)] * 20_000)})",
+    ):
+        with pytest.raises(DataError, match=r"ask (with|for) at most"):
+            registry.search_runs(ws, text)
+    with pytest.raises(DataError, match="Invalid order_by"):
+        registry.search_runs(ws, order_by=["metrics.a" + " " * 1_000_000])
+    for text in ("start_time > 1e999", "end_time < -1e999", f"start_time = {10**40}", "metrics.a > 1e999"):
+        assert registry.search_runs(ws, text).items == ()
+
+
 def test_no_text_of_a_filter_enters_a_statement(ws: Workspace) -> None:
     registry.start_run(ws, "fit", "x", tags={"a": "1"})
     for text in ("tags.a = '1'' OR 1=1 --'", "tags.`a' OR '1'='1` = '1'", "run_name = 'x\\' OR 1=1'"):

@@ -16,7 +16,7 @@ from ..engine import reading, transaction, writing
 from ..rows import LARGEST
 from ..schema import MAPPERS
 from .clock import microseconds
-from .entries import Entry, Point, cleaned, deleted_run, raise_first, unknown_run, write
+from .entries import NAME_TAG, PARENT_TAG, Entry, Point, cleaned, deleted_run, raise_first, unknown_run, write
 from .labels import packed
 from .values import Measurement
 
@@ -87,7 +87,7 @@ def set_tags(ws: Workspace, run_id: str, tags: Mapping[str, Any]) -> None:
 
 
 def delete_tag(ws: Workspace, run_id: str, key: str) -> None:
-    """Remove a label of a run.
+    """Remove a label of a run. Removing `mlflow.runName` does nothing: a run has a name.
 
     Raises:
         NotFound: The run or the label is unknown.
@@ -103,6 +103,11 @@ def delete_tag(ws: Workspace, run_id: str, key: str) -> None:
         seq, lifecycle = _identity(session, run_id)
         if lifecycle != "active":
             raise deleted_run(run_id)
+        if key == NAME_TAG:
+            return
+        if key == PARENT_TAG:
+            session.execute(_RUN.update().where(_RUN.c.seq == seq).values(parent=None))
+            return
         gone = _TAG.delete().where(_TAG.c.run_seq == seq, _TAG.c.key == key).returning(_TAG.c.key)
         if session.execute(gone).first() is None:
             raise NotFound(f"No tag with name: {key} in run with id {run_id}")

@@ -15,7 +15,7 @@ from ..schema.tracking import ACTIVE
 from .clauses import Clause, compare_metric, compare_moment, compare_text, in_order
 from .entries import NAME_TAG, PARENT_TAG
 from .experiments import find, records
-from .grammar import EXPERIMENTS, PRESENCE, Condition, Order, parse_filter, parse_order
+from .grammar import EXPERIMENTS, MOST_LISTED, PRESENCE, Condition, Order, parse_filter, parse_order
 from .pages import offset_of, token_of
 from .values import Experiment, Page, RunView
 from .views import record, select_runs, views
@@ -112,6 +112,8 @@ def search_views(
         dialect = session.get_bind().dialect.name
         query = select_runs()
         if experiment_ids is not None:
+            if len(experiment_ids) > MOST_LISTED:
+                raise DataError(f"{len(experiment_ids):,} experiments: search at most {MOST_LISTED:,} at once")
             query = query.where(_RUN.c.experiment_id.in_(experiment_ids))
         if lifecycle is not None:
             query = query.where(_RUN.c.lifecycle == lifecycle)
