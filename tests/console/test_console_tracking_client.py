@@ -139,6 +139,18 @@ def test_data_sets_of_a_run(url: str) -> None:
     assert len(mlflow.search_runs(filter_string="dataset.name = 'flights' AND dataset.context = 'training'")) == 1
 
 
+def test_metrics_of_a_logged_model_belong_to_run_and_model(ws: Workspace, url: str) -> None:
+    with mlflow.start_run() as run:
+        model = mlflow.initialize_logged_model("scorer")
+        mlflow.log_metric("auc", 0.6, step=1, model_id=model.model_id)
+        mlflow.log_metrics({"auc": 0.7, "loss": 0.2}, step=2, model_id=model.model_id)
+    assert mlflow.get_run(run.info.run_id).data.metrics == {"auc": 0.7, "loss": 0.2}
+    kept = {metric.key: (metric.value, metric.step) for metric in registry.logged_model(ws, model.model_id).metrics}
+    assert kept == {"auc": (0.7, 2), "loss": (0.2, 2)}
+    with pytest.raises(MlflowException, match="not"):
+        mlflow.MlflowClient().log_metric(run.info.run_id, "auc", 0.5, model_id="m-" + "0" * 32)
+
+
 def test_runs_of_raylake_are_visible_to_the_client(ws: Workspace, url: str) -> None:
     study = registry.start_run(ws, "study", "search", params={"space": {"a": [1, 2]}, "trials": 3})
     trial = registry.start_run(ws, "trial", "t0", parent=study.id, params={"depth": 6, "on": True})

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tracking_server import serving
+from tests.console.tracking_server import serving
 
 from raylake.core import Workspace
 

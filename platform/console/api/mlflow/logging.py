@@ -23,6 +23,7 @@ from .endpoint import Endpoint, Field, Message
 from .errors import invalid_parameter
 from .fields import invalid_value, typed
 from .limits import LAST_MOMENT, PARAM_VALUE, TAG_VALUE, check_batch, check_key, check_run_id
+from .measured import measure_models
 from .runs import RUN_ID
 
 _LONG = 2**63
@@ -33,6 +34,7 @@ _MODEL_FIELDS = ("artifact_path", "flavors", "utc_time_created", "run_id")
 
 async def _log_metric(ws: Workspace, message: Message) -> Message:
     await committed(ws, Entry(message["run_id"], points=[_quick(message) or _point(message, "")]))
+    await measure_models(ws, message["run_id"], (message,))
     return {}
 
 
@@ -62,6 +64,7 @@ async def _log_batch(ws: Workspace, message: Message) -> Message:
     check_batch({"metrics": len(metrics), "params": len(params), "tags": len(tags)})
     _check_unique([key for key, _, _ in packed])
     await committed(ws, Entry(message["run_id"], points=points, params=packed, tags=labels))
+    await measure_models(ws, message["run_id"], metrics)
     return {}
 
 
@@ -186,6 +189,9 @@ LOGGING = (
             Field("value", "number", required=True),
             Field("timestamp", "integer", required=True),
             Field("step", "integer"),
+            Field("model_id"),
+            Field("dataset_name"),
+            Field("dataset_digest"),
         ),
     ),
     Endpoint("POST", f"{_BASE}/log-parameter", _log_param, (RUN_ID, _KEY, _VALUE)),
