@@ -83,7 +83,8 @@ def open_mlflow(folder: Path, threads: int, *, trusted: bool = False) -> tuple[d
         NotFound: A file is missing.
     """
     about = _read(folder)
-    flavours = about.get("flavors") if isinstance(about.get("flavors"), dict) else {}
+    given = about.get("flavors")
+    flavours: dict[Any, Any] = given if isinstance(given, dict) else {}
     makers: Mapping[str, Callable[..., tuple[Predictor, tuple[str, ...], bool]]] = {
         "xgboost": _xgboost,
         "sklearn": _sklearn,
