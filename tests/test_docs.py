@@ -22,6 +22,13 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 RUN_ELSEWHERE = {
     ("cluster/README.md", "bash"): "tests/test_ray_jobs.py",
     ("docs/server.md", "bash"): "tests/console/test_console_docs.py",
+    ("docs/sources.md", "python"): "tests/data/test_data_docs.py",
+    ("docs/sources.md", "yaml"): "tests/data/test_data_docs.py",
+    ("docs/sources.md", "bash"): "tests/data/test_data_docs.py",
+    ("docs/pipelines.md", "python"): "tests/pipelines/test_pipelines_docs.py",
+    ("docs/pipelines.md", "yaml"): "tests/pipelines/test_pipelines_docs.py",
+    ("docs/tracking.md", "python"): "tests/console/test_console_tracking_page.py",
+    ("docs/tables.md", "python"): "tests/data/test_data_tables_page.py",
 }
 
 

@@ -9,7 +9,22 @@ import typer
 from rich.console import Console
 
 from ..core import RaylakeError
-from . import cluster, data, demo_command, features, monitor, registry, serve, server, token, train
+from . import (
+    backup,
+    cluster,
+    data,
+    demo_command,
+    features,
+    lineage,
+    monitor,
+    pipelines,
+    registry,
+    serve,
+    server,
+    sources,
+    token,
+    train,
+)
 
 # What typer returns after Ctrl-C: 128 + SIGINT, as a shell does.
 INTERRUPTED = 130
@@ -28,10 +43,19 @@ app.command("status")(cluster.status)
 app.command("server")(server.server)
 app.command("audit")(token.audit)
 app.add_typer(token.group, name="token", help="API tokens of the server: create, list, revoke")
+for command in (
+    *(lineage.runs, lineage.models, lineage.tables, lineage.lineage),
+    *(lineage.compare, lineage.trace, lineage.card),
+):
+    app.command(command.__name__)(command)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.add_typer(data.group, name="data", help="Ingest sources, list tables, query with SQL")
+app.add_typer(sources.group, name="source", help="Configure and run sources: add, pause, resume, remove, discover")
 app.add_typer(features.group, name="features", help="Build feature views, fill the online store")
 app.add_typer(train.train_group, name="train", help="Fit models")
 app.add_typer(train.tune_group, name="tune", help="Search hyper-parameters")
+app.add_typer(pipelines.group, name="pipeline", help="Run, resume, schedule and draw pipelines")
 app.add_typer(registry.group, name="registry", help="Runs, models, aliases, lineage, events")
 app.add_typer(serve.group, name="serve", help="Deploy and list endpoints")
 app.add_typer(monitor.group, name="monitor", help="Drift reports and alerts")

@@ -60,5 +60,5 @@ def status(workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
     show(state["runs"], ("id", "kind", "name", "created_at"), as_json=False, title="runs in progress")  # type: ignore[arg-type]
     show(state["models"], ("name", "latest", "aliases"), as_json=False, title="models")  # type: ignore[arg-type]
     show(state["tables"], ("name", "version", "rows", "operation"), as_json=False, title="tables")  # type: ignore[arg-type]
-    show(state["reports"], ("endpoint", "start", "share"), as_json=False, title="drift reports")  # type: ignore[arg-type]
+    show(state["reports"], ("endpoint", "model", "window", "share"), as_json=False, title="drift reports")  # type: ignore[arg-type]
     show(state["alerts"], ("severity", "subject", "message"), as_json=False, title="alerts")  # type: ignore[arg-type]

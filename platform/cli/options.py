@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import orjson
 import typer
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -24,6 +25,9 @@ WorkspaceOption = Annotated[
     typer.Option("--workspace", "-w", help="Storage root; default: raylake.toml, RAYLAKE_ROOT, then ./.raylake"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
+
+_NARROW = frozenset({"kind", "status", "severity", "version", "rows", "operation", "created_at"})
+_MOST = 3
 
 
 def open_workspace(root: Path | None) -> Workspace:
@@ -56,29 +60,39 @@ def print_json(value: Any) -> None:
 
 
 def show(records: Iterable[Any], columns: Sequence[str], *, as_json: bool, title: str = "") -> None:
-    """Print records as a table of `columns`, or all their fields as JSON."""
-    rows = [plain(record) for record in records]
+    """Print records as a table of `columns` (ids and long values shortened), or all their fields in full as JSON."""
+    rows = [*records]
     if as_json:
         print_json(rows)
         return
-    table = Table(title=title or None, title_justify="left")
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column)
-    for row in rows:
+        # What does not fit is folded, never cut off: a cut id could not be copied.
+        table.add_column(column, overflow="fold", no_wrap=column in _NARROW)
+    for row in map(_shallow, rows):
         # Names may hold what rich would take for its own markup.
         table.add_row(*(escape(_cell(row.get(column))) for column in columns))
     Console().print(table if rows else f"no {title or 'records'} yet")
 
 
+def _shallow(record: Any) -> Mapping[str, Any]:
+    """The fields of a record, not yet made plain."""
+    return record if isinstance(record, Mapping) else {f.name: getattr(record, f.name) for f in fields(record)}
+
+
 def _cell(value: Any) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, list | tuple):
+        return ", ".join(_cell(item) for item in value[:6])
+    value = plain(value)
     if value is None:
         return ""
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, dict):
-        return ", ".join(f"{key}={_cell(item)}" for key, item in list(value.items())[:6])
-    if isinstance(value, list):
-        return ", ".join(_cell(item) for item in value[:6])
+        rest = [f"... and {len(value) - _MOST} more"] if len(value) > _MOST else []
+        return "\n".join([*(f"{key}={_cell(item)}" for key, item in list(value.items())[:_MOST]), *rest])
     return str(value)
 
 

@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Annotated
 
 import typer
 
-from ..core import StorageError
+from .lineage import runs
 from .options import JsonOption, WorkspaceOption, open_workspace, print_json, show
 
 group = typer.Typer(no_args_is_help=True)
-
-
-@group.command()
-def runs(
-    kind: Annotated[str | None, typer.Option(help="fit, study, trial, ...")] = None,
-    limit: int = 20,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Runs, newest first."""
-    from .. import registry
-
-    ws = open_workspace(workspace)
-    with suppress(StorageError):  # a registry that can only be read is listed as it is
-        registry.settle_interrupted(ws)
-    found = registry.runs(ws, kind=kind, limit=limit)
-    show(found, ("id", "kind", "name", "status", "metrics", "created_at"), as_json=json, title="runs")
+group.command()(runs)
 
 
 @group.command()
@@ -40,6 +23,8 @@ def models(
     from .. import registry
 
     ws = open_workspace(workspace)
+    if name:
+        registry.model_version(ws, name)  # an unknown name is an error, not an empty list
     found = registry.model_versions(ws, name) if name else _newest_of_all(ws)
     show(found, ("name", "version", "aliases", "metrics", "created_at"), as_json=json, title="models")
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from ..core import ConfigError, Workspace
+from ..core import ConfigError, Workspace, check_name
 from .options import JsonOption, print_json
 
-_NAMED = re.compile(r"([a-z0-9][a-z0-9_-]*)=(.+)", re.DOTALL)
+_NAMED = re.compile(r"([^/=]*)=(.+)", re.DOTALL)
 WorkspacesOption = Annotated[
     list[str] | None,
     typer.Option("--workspace", "-w", help="Storage root, or NAME=ROOT; several times for several workspaces"),
@@ -52,7 +53,9 @@ def server(
         else:
             _tell(url, workspaces, authentication=bool(policy.authentication), loopback=listen.loopback)
 
-    run_server(workspaces, listen, policy, started=started)
+    # Ctrl-C is how a server is stopped, not a command that was interrupted.
+    with suppress(KeyboardInterrupt):
+        run_server(workspaces, listen, policy, started=started)
 
 
 def _open(given: list[str]) -> dict[str, Workspace]:
@@ -62,8 +65,9 @@ def _open(given: list[str]) -> dict[str, Workspace]:
     found: dict[str, Workspace] = {}
     for text in given:
         named = _NAMED.fullmatch(text)
-        ws = Workspace.open(named.group(2)) if named else Workspace.open(text)
-        name = named.group(1) if named else ws.name
+        name = check_name(named.group(1), "workspace name") if named else ""
+        ws = Workspace.open(named.group(2) if named else text)
+        name = name or ws.name
         if name in found:
             raise ConfigError(f"two workspaces are called {name!r}: name them apart, --workspace NAME=ROOT")
         found[name] = ws
@@ -80,7 +84,7 @@ def _tell(url: str, workspaces: dict[str, Workspace], *, authentication: bool, l
         out.print(f"{name}: {ws.root}", markup=False)
         out.print(f"  export MLFLOW_TRACKING_URI={place}", markup=False)
         if authentication and not access.tokens(ws, active=True):
-            out.print("  no token yet: raylake token create --role admin USER --workspace ROOT")
+            out.print(f"  no token yet: raylake token create USER --role admin --workspace {ws.root}", markup=False)
     if authentication:
         out.print("callers need a token: export MLFLOW_TRACKING_TOKEN=...")
     elif not loopback:

@@ -52,8 +52,11 @@ def list_(
 
     found = access.tokens(open_workspace(workspace), user=user, active=active)
     rows = [{**plain(token), "state": token.state()} for token in found]
-    columns = ("id", "user", "role", "scopes", "state", "expires_at", "last_used_at", "note")
-    show(rows, columns, as_json=json, title="tokens")
+    if not json:
+        # The id is what `revoke` takes: everything else is kept short, so that it is never cut.
+        for row, token in zip(rows, found, strict=True):
+            row |= {"expires": _short(token.expires_at)[:10], "last_used": _short(token.last_used_at)[:10]}
+    show(rows, ("id", "user", "role", "state", "expires", "last_used", "note"), as_json=json, title="tokens")
 
 
 @group.command()
@@ -84,4 +87,12 @@ def audit(
 
     moment = None if since is None else since.replace(tzinfo=since.tzinfo or UTC)
     found = access.audit(open_workspace(workspace), user=user, action=action, since=moment, limit=limit)
-    show(found, ("at", "user", "address", "action", "subject", "status", "count"), as_json=json, title="changes")
+    if json:
+        print_json(found)
+        return
+    rows = [{**plain(entry), "when": _short(entry.at)} for entry in found]
+    show(rows, ("when", "user", "address", "action", "subject", "count"), as_json=False, title="changes")
+
+
+def _short(moment: datetime | None) -> str:
+    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M}"

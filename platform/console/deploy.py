@@ -64,8 +64,9 @@ def deploy(
         DeploymentFailed: It did not come up; nothing is left behind.
 
     Example:
-        >>> deploy(ws)  # doctest: +SKIP
-        'http://127.0.0.1:8000/console'
+        >>> url = deploy(ws)
+        >>> url.startswith("http://127.0.0.1:"), undeploy(ws)
+        (True, True)
     """
     # Imported here: a server on one machine loads neither Ray nor what models need.
     from ..serve.ingress import ensure_serve
@@ -100,8 +101,8 @@ def undeploy(ws: Workspace) -> bool:
         Whether it ran.
 
     Example:
-        >>> undeploy(ws)  # doctest: +SKIP
-        True
+        >>> undeploy(ws)  # it does not run
+        False
     """
     from ray import serve
 

@@ -21,6 +21,8 @@ from ..core import (
     StorageError,
 )
 
+_MOST_TOLD = 10
+_LONGEST_TOLD = 2000
 _STATUS: tuple[tuple[type[RaylakeError], int], ...] = (
     (NotFound, 404),
     (Conflict, 409),
@@ -54,8 +56,10 @@ async def problem_response(request: Request, error: Exception) -> JSONResponse:
 async def invalid_response(request: Request, error: Exception) -> JSONResponse:
     """Answer a request whose fields are missing or of the wrong type; the values are not repeated."""
     assert isinstance(error, RequestValidationError)
-    told = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-    return _problem(422, "InvalidRequest", "; ".join(told))
+    found = error.errors()
+    told = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found[:_MOST_TOLD]]
+    more = f"; and {len(found) - _MOST_TOLD} more" if len(found) > _MOST_TOLD else ""
+    return _problem(422, "InvalidRequest", "; ".join(told)[:_LONGEST_TOLD] + more)
 
 
 async def http_response(request: Request, error: Exception) -> JSONResponse:

@@ -75,8 +75,12 @@ def run_server(
             on a reachable address was not allowed.
 
     Example:
-        >>> run_server({"default": ws}, Listen(port=0), Policy(), started=print)  # doctest: +SKIP
-        http://127.0.0.1:40123
+        >>> import tempfile
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> run_server({"default": ws}, Listen(host="203.0.113.7"), Policy())
+        Traceback (most recent call last):
+        ...
+        raylake.core.errors.ConfigError: other machines reach 203.0.113.7, and tokens would cross the network ...
     """
     from .app import create_app
 

@@ -1,5 +1,6 @@
 """The ground everything stands on: workspace, names, errors, storage URLs, the Ray session."""
 
+from .durations import duration
 from .errors import (
     AccessDenied,
     ArtifactCorrupt,
@@ -14,6 +15,10 @@ from .errors import (
     InvalidRequest,
     NotAuthenticated,
     NotFound,
+    Overloaded,
+    PipelineError,
+    PipelineFailed,
+    PipelineInvalid,
     RaylakeError,
     SchemaMismatch,
     SourceError,
@@ -29,6 +34,7 @@ from .refs import DEFAULT_NAMESPACE, Node, Ref, check_name, table_node
 from .workspace import Workspace
 
 __all__ = [
+    "duration",
     "DEFAULT_NAMESPACE",
     "AccessDenied",
     "ArtifactCorrupt",
@@ -46,6 +52,10 @@ __all__ = [
     "NotAuthenticated",
     "NotFound",
     "Process",
+    "PipelineError",
+    "PipelineFailed",
+    "PipelineInvalid",
+    "Overloaded",
     "RaySession",
     "RaylakeError",
     "Ref",

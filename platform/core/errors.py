@@ -11,6 +11,7 @@ The tree::
     │   └── WorkspaceBusy        another process holds the workspace's lock
     ├── AccessDenied             a caller whose role or token's scopes do not allow what was asked
     │   └── NotAuthenticated     no token, or one that is unknown, expired or revoked
+    ├── Overloaded               more work waits than may wait; send again later
     ├── StorageError             a disk or object store that is full, read-only or unreachable
     ├── DataError                data that cannot be accepted as it is
     │   ├── SourceError          a source that cannot be read (missing file, wrong format)
@@ -20,6 +21,9 @@ The tree::
     ├── ArtifactCorrupt          a stored file whose hash differs from the recorded one
     ├── ComputeUnavailable       resources that the cluster does not have
     ├── TrainingFailed           a run or study that ended in an error
+    ├── PipelineError            a pipeline that cannot be defined, or whose run did not finish
+    │   ├── PipelineInvalid      a wrong definition: a cycle, a missing input, a wrong type, an unknown step
+    │   └── PipelineFailed       a run that ended as failed or cancelled
     └── DeploymentFailed         an endpoint that did not become healthy
 
 A message names the wrong value, what was expected, and what to do next. Errors of deltalake, pyarrow, Ray,
@@ -63,6 +67,21 @@ class AccessDenied(RaylakeError):
 
 class NotAuthenticated(AccessDenied):
     """No token, or one that is unknown, expired or revoked."""
+
+
+class Overloaded(RaylakeError):
+    """More work waits than may wait: send again later.
+
+    Attributes:
+        seconds: When it is worth a try.
+    """
+
+    def __init__(self, message: str, seconds: int = 1) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Overloaded, (str(self), self.seconds))
 
 
 class StorageError(RaylakeError, OSError):
@@ -120,3 +139,26 @@ class TrainingFailed(RaylakeError):
 
 class DeploymentFailed(RaylakeError):
     """An endpoint did not become healthy."""
+
+
+class PipelineError(RaylakeError):
+    """A pipeline that cannot be defined, or whose run did not finish."""
+
+
+class PipelineInvalid(PipelineError, ValueError):
+    """A wrong definition: a cycle, a missing input, a wrong type between steps, an unknown step."""
+
+
+class PipelineFailed(PipelineError):
+    """A run ended as failed or cancelled.
+
+    Attributes:
+        run_id: The run, to be shown or resumed.
+    """
+
+    def __init__(self, message: str, run_id: str = "") -> None:
+        super().__init__(message)
+        self.run_id = run_id
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (PipelineFailed, (str(self), self.run_id))

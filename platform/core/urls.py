@@ -59,6 +59,20 @@ def is_local(url: str) -> bool:
     return "://" not in url
 
 
+def writable_folder(url: str) -> tuple[FileSystem, str]:
+    """As `filesystem`, with the folder made on the local disk; object stores have no folders.
+
+    Example:
+        >>> import tempfile
+        >>> writable_folder(tempfile.mkdtemp() + "/a/b")[1].endswith("/a/b")
+        True
+    """
+    store, path = filesystem(url)
+    if is_local(url):
+        store.create_dir(path, recursive=True)
+    return store, path
+
+
 def filesystem(url: str) -> tuple[FileSystem, str]:
     """The pyarrow file system of `url`, and the path inside it.
 

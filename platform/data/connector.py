@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -34,10 +34,13 @@ class RawBatch:
     Attributes:
         rows: The rows. Columns that are text are typed later; others keep their type.
         broken: Pairs (reason, raw text) of lines that could not be split into columns.
+        mark: JSON-able; where the source stands after this batch, from connectors that learn it only by reading.
+            The last mark of each split is given to `MarkedConnector.advance`.
     """
 
     rows: pa.Table
     broken: tuple[tuple[str, str], ...] = ()
+    mark: Mapping[str, Any] | None = None
 
 
 @runtime_checkable
@@ -62,6 +65,49 @@ class Connector(Protocol):
     def read(self, split: Split) -> Iterator[RawBatch]:
         """The rows of one split, in batches that fit in memory."""
         ...
+
+
+@runtime_checkable
+class MarkedConnector(Connector, Protocol):
+    """A connector whose source says only while it is read how far it goes, such as a paginated HTTP API.
+
+    The rows and the marks of one attempt are committed together, so a retried task may well read something newer.
+    """
+
+    def advance(self, cursor: Cursor, marks: Sequence[Mapping[str, Any]]) -> Cursor:
+        """The cursor that `plan` returned, moved to where the splits' marks stand."""
+        ...
+
+
+@runtime_checkable
+class StreamConnector(Connector, Protocol):
+    """A connector of an event stream. Its cursor is the offsets: they are committed with the rows they count.
+
+    Invariants, which `raylake.testing.connectors` checks beside those of `Connector`:
+
+    - A split is a closed range of offsets: reading it again, in any process, gives the same events.
+    - `plan` takes at most `max_events` events per partition, so that a batch has a bound whatever the backlog.
+    - `read` compares what it got with the offsets, and raises `SourceError` when events are missing.
+    - `acknowledge` only informs the server (for its lag display, or its retention); losing it loses nothing.
+    """
+
+    max_events: int
+
+    def lag(self, cursor: Cursor | None) -> int:
+        """How many events lie behind `cursor`."""
+        ...
+
+    def acknowledge(self, cursor: Cursor) -> None:
+        """Tell the server that everything up to `cursor` is in the table."""
+        ...
+
+
+def is_sparse(connector: Connector) -> bool:
+    """Whether the connector's records have no header: each has the fields it has, and a missing one is null.
+
+    Connectors of JSON-like records say so by a class attribute ``sparse = True``.
+    """
+    return bool(getattr(connector, "sparse", False))
 
 
 def same_cursor(one: Cursor | None, other: Cursor | None) -> bool:

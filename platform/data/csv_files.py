@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import sys
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from threading import Event, Lock
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +25,7 @@ from .file_cursor import FoundFile, find_files, unread
 BLOCK_BYTES = 8 * 1024 * 1024
 # Text usually shrinks to about a fifth in a gzip file; used only to group splits into tasks.
 _GZIP_RATIO = 5
+_SETTLE_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +65,7 @@ class Csv:
         """Blocks of about 8 MiB of text, every column a string."""
         broken: list[tuple[str, str]] = []
         swallowed = False
-        with _reading(split.name), self._open(split) as stream:
-            counted = _QuoteCounter(stream)
+        with _reading(split.name), self._open(split) as stream, closing(_QuoteCounter(stream)) as counted:
             reader = self._reader(counted, broken)
             _check_header(reader.schema.names, split.name)
             for batch in reader:
@@ -119,19 +122,37 @@ class Csv:
 
 
 class _QuoteCounter(io.RawIOBase):
-    """Passes bytes through and counts quotes: an odd number at the end means one was never closed."""
+    """Passes bytes through and counts quotes: an odd number at the end means one was never closed.
+
+    Arrow reads ahead in a thread of its own, also after an error: closing ends that, or the thread would go on through
+    the rest of the file, and abort the process when it ends meanwhile.
+    """
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
+        self._turn = Lock()
+        self._over = False
+        self._ended = Event()
         self.quotes = 0
+
+    def close(self) -> None:
+        with self._turn:
+            self._over = True
+        if not self._ended.is_set() and isinstance(sys.exception(), pa.ArrowInvalid):
+            # Often the program ends with this error: let the thread find the end first.
+            self._ended.wait(_SETTLE_SECONDS)
+            time.sleep(_SETTLE_SECONDS / 10)
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        block: bytes = self._stream.read(size)
-        self.quotes += block.count(b'"')
-        return block
+        with self._turn:
+            block: bytes = b"" if self._over else self._stream.read(size)
+            self.quotes += block.count(b'"')
+            if not block:
+                self._ended.set()
+            return block
 
 
 def _check_header(names: list[str], file: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -32,6 +34,23 @@ def discover_schema(sample: pa.Table, null_values: tuple[str, ...]) -> pa.Schema
         dtype = _discover(nullify(column, null_values)) if pa.types.is_string(column.type) else column.type
         fields.append(pa.field(name, storable(dtype, name)))
     return pa.schema(fields)
+
+
+def joined(tables: Sequence[pa.Table], name: str) -> pa.ChunkedArray:
+    """One column of several samples; where their types differ, numbers become float64 and all else text.
+
+    Example:
+        >>> joined([pa.table({"n": [1]}), pa.table({"m": ["x"]}), pa.table({"n": ["y"]})], "n").to_pylist()
+        ['1', 'y']
+    """
+    columns = [table.column(name) for table in tables if name in table.column_names]
+    types = {column.type for column in columns if not pa.types.is_null(column.type)} or {pa.string()}
+    if len(types) == 1:
+        dtype = types.pop()
+    else:
+        numbers = all(pa.types.is_integer(one) or pa.types.is_floating(one) for one in types)
+        dtype = pa.float64() if numbers else pa.string()
+    return pa.chunked_array([chunk for column in columns for chunk in column.cast(dtype).chunks], dtype)
 
 
 def _discover(column: pa.ChunkedArray) -> pa.DataType:

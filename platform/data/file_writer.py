@@ -7,12 +7,12 @@ import math
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..core import urls
@@ -22,6 +22,7 @@ from .storage_errors import storage_errors
 TARGET_BYTES = 128 * 1024 * 1024
 _ROW_GROUP_ROWS = 262_144
 _LONGEST_TEXT = 64
+_MOST_OPEN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,10 @@ class NewFile:
     modified: int
     stats: str
     columns: Mapping[str, str]
+
+    def without_bounds(self) -> NewFile:
+        """The same file, with the number of its rows as only statistics: for files whose values must not spread."""
+        return replace(self, stats=json.dumps({"numRecords": self.rows}))
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dictionary; ``NewFile(**d)`` is the way back."""
@@ -80,6 +85,7 @@ class FileWriter:
             with storage_errors(self.url):
                 current = self._open.get(key)
                 if current is None:
+                    self._make_room()
                     current = self._open[key] = _OpenFile.create(self.url, rows.schema)
                 current.writer.write_table(rows, row_group_size=_ROW_GROUP_ROWS)
                 if current.sink.tell() >= self.target_bytes:
@@ -100,6 +106,11 @@ class FileWriter:
         self._open.clear()
         self._done.clear()
 
+    def _make_room(self) -> None:
+        """A process may hold so many files open; partitions beyond that get several files."""
+        while len(self._open) >= _MOST_OPEN:
+            self._finish(next(iter(self._open)))
+
     def _finish(self, key: tuple[str | None, ...]) -> None:
         current = self._open.pop(key)
         partition = dict(zip(self.partition_by, key, strict=True))
@@ -119,12 +130,13 @@ class _OpenFile:
 
     @classmethod
     def create(cls, url: str, schema: pa.Schema) -> _OpenFile:
-        store, folder = urls.filesystem(url)
-        store.create_dir(folder, recursive=True)
+        store, folder = urls.writable_folder(url)
         name = f"part-{uuid.uuid4().hex}.parquet"
         sink = store.open_output_stream(f"{folder}/{name}")
         collected: list[Any] = []
-        writer = pq.ParquetWriter(sink, schema, compression="zstd", metadata_collector=collected)
+        # Dictionaries of numbers cost twice the time of writing and make files larger.
+        texts = [one.name for one in schema if pa.types.is_string(one.type) or pa.types.is_binary(one.type)]
+        writer = pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=texts, metadata_collector=collected)
         return cls(name, sink, writer, collected)
 
     def finish(self, partition: dict[str, str | None], schema: pa.Schema) -> NewFile:
@@ -157,17 +169,15 @@ def _by_partition(table: pa.Table, columns: Sequence[str]) -> Iterator[tuple[tup
     if not columns:
         yield (), table
         return
-    keys = table.select(list(columns)).group_by(list(columns)).aggregate([]).to_pylist()
-    for key in keys:
-        mask = pa.scalar(True)
-        for name in columns:
-            column = table.column(name)
-            same = pc.is_null(column) if key[name] is None else pc.fill_null(pc.equal(column, key[name]), False)
-            mask = pc.and_(mask, same)
-        yield tuple(_partition_text(key[name]) for name in columns), table.filter(mask).drop_columns(list(columns))
+    values = pl.DataFrame(pl.from_arrow(table.select(list(columns)))).with_row_index("__row")
+    rest = table.drop_columns(list(columns))
+    groups = values.group_by(columns, maintain_order=True).agg("__row")
+    for key, rows in zip(groups.select(columns).iter_rows(), groups["__row"], strict=True):
+        yield tuple(partition_text(value) for value in key), rest.take(rows.to_arrow())
 
 
-def _partition_text(value: Any) -> str | None:
+def partition_text(value: Any) -> str | None:
+    """A partition's value as the log writes it."""
     if value is None or value == "":
         return None
     if isinstance(value, bool):

@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
 from .. import registry
-from ..core import Conflict, ExpectationFailed, Node, Ref, StorageError, Workspace, table_node
+from ..core import Conflict, Node, StorageError, Workspace, table_node
 from ..registry import TableVersion
 from .arrow_types import storable_schema
+from .batch import Batch, alert, check_failed, check_whole, metrics
 from .commits import Commit, Committed, commit_files
-from .connector import Cursor, Split, same_cursor
+from .connector import Cursor, MarkedConnector, Split, is_sparse, same_cursor
 from .delta_log import arrow_schema, count_rows, entries, open_delta
-from .discovery import discover_schema
-from .expectations import Expectation
+from .discovery import discover_schema, joined
 from .expectations.bind import bind
-from .file_writer import NewFile, remove_files
+from .file_writer import NewFile
+from .in_flight import in_flight
+from .keyed_ingest import commit_keyed
 from .quarantine import QUARANTINE_SCHEMA
 from .screening import Job, Screened, sample, screen
 from .source import Source
-from .uniqueness import Pending, read_pending, remove_rows, repeats
-from .whole_checks import check_batch
+from .uniqueness import Pending
+from .watermark import newest_event, refuse_late
 from .write import commit_or_discard, to_version
 
 # Below this, starting tasks costs more than it gains: the calling process does the work.
 _INLINE_BYTES = 16 * 1024 * 1024
 _ROUNDS = 20
+# Kind of the event that is recorded, once, for every version that an ingest makes.
+NEW_VERSION = "table-version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +48,6 @@ class _Last:
     stored: pa.Schema | None = None
     base: int | None = None
     partitions: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class _Batch:
-    """Everything one ingest has written so far, uncommitted."""
-
-    job: Job
-    pending: Pending
-    rejects: list[NewFile]
-    read: int
-    checked: dict[str, int] = field(default_factory=dict)
-    failed: dict[str, int] = field(default_factory=dict)
-    details: dict[str, str] = field(default_factory=dict)
-
-    def discard(self) -> None:
-        remove_files(self.job.url, [file.path for file in self.pending.files])
-        remove_files(self.job.quarantine_url, [file.path for file in self.rejects])
 
 
 def ingest(ws: Workspace, source: Source, *, quarantine: bool = True) -> TableVersion:
@@ -107,14 +94,15 @@ def ingest(ws: Workspace, source: Source, *, quarantine: bool = True) -> TableVe
         splits, after = _plan(source, last)
         if last.done is not None and same_cursor(after, last.cursor):
             return _version(ws, source, last.done, [])
-        done, batch = _run(ws, source, last, splits, after, quarantine)
+        with in_flight(ws.table_url(source.ref)), in_flight(ws.table_url(source.quarantine)):
+            done, batch = _run(ws, source, last, splits, after, quarantine)
         if done.repeated:
             # Another process ingested this source meanwhile; look again for what it did not see.
             batch.discard()
             continue
         _settle(ws, source, done)
         version = _version(ws, source, done, splits)
-        _alert(ws, source, batch, version)
+        alert(ws, batch.job.source, batch, version)
         return version
     raise Conflict(f"source {source.name!r} is ingested by too many others at once: nothing was lost, run it again")
 
@@ -175,9 +163,11 @@ def _plan(source: Source, last: _Last) -> tuple[list[Split], Cursor]:
 
 def _run(
     ws: Workspace, source: Source, last: _Last, splits: list[Split], after: Cursor, quarantine: bool
-) -> tuple[Committed, _Batch]:
+) -> tuple[Committed, Batch]:
     started = time.perf_counter()
     schema = _raw_schema(source, last, splits)
+    earlier = None if last.done is None else last.done.facts.get("watermark")
+    source = refuse_late(source, earlier)
     bound, referred = bind(ws, source.expectations)
     job = Job(
         source=replace(source, expectations=bound),
@@ -188,36 +178,51 @@ def _run(
         partitions=last.partitions or tuple(source.partition_by),
         quarantine=quarantine,
     )
-    batch = _gather(job, _screen(ws, job, splits))
+    parts = _screen(ws, job, splits)
+    batch = _gather(job, parts)
     try:
-        _check_whole(ws, last, batch)
-        _check_failed(batch)
-        done = commit_or_discard(
-            Commit(
-                url=job.url,
-                schema=batch.pending.schema,
-                mode=source.mode,
-                schema_mode=source.schema_mode,
-                partition_by=job.partitions,
-                app=(source.app_id, last.sequence + 1),
-                base=last.base,
-                facts={
-                    "operation": "ingest",
-                    "source": source.name,
-                    "cursor": after,
-                    "raw_schema": schema.serialize().to_pybytes().hex(),
-                    "metrics": _metrics(batch, time.perf_counter() - started),
-                    "rejects": [file.to_dict() for file in batch.rejects],
-                    "referred": [str(node) for node in referred],
-                },
-            ),
-            batch.pending.files,
-        )
+        check_whole(ws, last.base, batch)
+        check_failed(batch)
+        facts = {
+            "operation": "ingest",
+            "source": source.name,
+            "cursor": _advanced(source, after, parts),
+            "watermark": newest_event(batch.pending.files, source.event_time, earlier),
+            "raw_schema": schema.serialize().to_pybytes().hex(),
+            "metrics": metrics(batch, time.perf_counter() - started),
+            "rejects": [file.without_bounds().to_dict() for file in batch.rejects],
+            "referred": [str(node) for node in referred],
+        }
+        done = _commit(ws, source, last, batch, facts)
     except BaseException as error:
         if not _was_committed(job.url, source, last.sequence + 1):
             batch.discard()
         raise error
     return done, batch
+
+
+def _advanced(source: Source, after: Cursor, parts: Sequence[Screened]) -> Cursor:
+    if not isinstance(source.connector, MarkedConnector):
+        return after
+    return source.connector.advance(after, [mark for part in parts for mark in part.marks])
+
+
+def _commit(ws: Workspace, source: Source, last: _Last, batch: Batch, facts: Mapping[str, Any]) -> Committed:
+    app = (source.app_id, last.sequence + 1)
+    pending = batch.pending
+    if source.keyed:
+        return commit_keyed(ws, source, pending, app, facts)
+    commit = Commit(
+        url=pending.url,
+        schema=pending.schema,
+        mode="overwrite" if source.mode == "overwrite" else "append",
+        schema_mode=source.schema_mode,
+        partition_by=pending.partitions,
+        app=app,
+        base=last.base,
+        facts=facts,
+    )
+    return commit_or_discard(commit, pending.files)
 
 
 def _was_committed(url: str, source: Source, sequence: int) -> bool:
@@ -234,18 +239,12 @@ def _raw_schema(source: Source, last: _Last, splits: Sequence[Split]) -> pa.Sche
     base = source.declared or last.schema
     if base is not None and source.schema_mode == "enforce":
         return base
-    found: pa.Schema | None = None
     tables = list(sample(source, splits))
     names = list(dict.fromkeys(name for part in tables for name in part.column_names))
-    if base is None and any(set(part.column_names) != set(names) for part in tables):
+    ragged = not is_sparse(source.connector)
+    if base is None and ragged and any(set(part.column_names) != set(names) for part in tables):
         names = tables[0].column_names
-    columns = {
-        name: pa.chunked_array(
-            [chunk for part in tables if name in part.column_names for chunk in part.column(name).chunks],
-            tables[0].schema.field(name).type if name in tables[0].column_names else None,
-        )
-        for name in names
-    }
+    columns = {name: joined(tables, name) for name in names}
     found = discover_schema(pa.table(columns), tuple(source.null_values))
     if base is None:
         return found
@@ -261,80 +260,17 @@ def _screen(ws: Workspace, job: Job, splits: Sequence[Split]) -> list[Screened]:
     return screen_on_ray(ws, job, splits)
 
 
-def _gather(job: Job, parts: Sequence[Screened]) -> _Batch:
+def _gather(job: Job, parts: Sequence[Screened]) -> Batch:
     known = [part.schema for part in parts if part.schema is not None]
     schema = known[0] if known else storable_schema(job.schema)
     files = tuple(file for part in parts for file in part.files)
     rejects = [file for part in parts for file in part.rejects]
-    batch = _Batch(job, Pending(job.url, schema, job.partitions, files), rejects, sum(part.read for part in parts))
+    batch = Batch(job, Pending(job.url, schema, job.partitions, files), rejects, sum(part.read for part in parts))
     for part in parts:
         for total, counts in ((batch.checked, part.checked), (batch.failed, part.failed)):
             for name, count in counts.items():
                 total[name] = total.get(name, 0) + count
     return batch
-
-
-def _check_whole(ws: Workspace, last: _Last, batch: _Batch) -> None:
-    """Check the expectations about all rows together; `unique` may take rows out of the files."""
-    source = batch.job.source
-    earlier = source.ref.at(last.base) if last.base and source.mode == "append" else None
-    for rule in source.rules:
-        if rule.rule == "unique":
-            _check_unique(ws, earlier, rule, batch)
-    pending = batch.pending
-    rows = sum(file.rows for file in pending.files)
-
-    def read(column: str) -> Iterator[pa.Table]:
-        return (read_pending(pending, file, [column]) for file in pending.files)
-
-    # Whatever the mode, a distribution is compared with the table as it was.
-    before = source.ref.at(last.base) if last.base else None
-    for rule, outcome in check_batch(ws, source.rules, before, read, rows):
-        batch.checked[rule.name], batch.failed[rule.name] = outcome.checked, outcome.failed
-        batch.details[rule.name] = outcome.detail
-
-
-def _check_unique(ws: Workspace, earlier: Ref | None, rule: Expectation, batch: _Batch) -> None:
-    found = repeats(ws, earlier, rule, batch.pending)
-    batch.checked[rule.name] = sum(file.rows for file in batch.pending.files)
-    batch.failed[rule.name] = sum(map(len, found.values()))
-    if not found or rule.on_fail in ("warn", "fail"):
-        return
-    source = batch.job.source
-    if not batch.job.quarantine and rule.on_fail == "quarantine":
-        raise ExpectationFailed(
-            f"source {source.name!r} has {batch.failed[rule.name]} rows that break {rule.name}: nothing was "
-            "written; correct them, or ingest with quarantine=True"
-        )
-    batch.pending, more = remove_rows(batch.pending, found, rule, batch.job.quarantine_url, source.name)
-    batch.rejects += more
-
-
-def _check_failed(batch: _Batch) -> None:
-    for rule in batch.job.source.rules:
-        count = batch.failed.get(rule.name, 0)
-        if rule.on_fail == "fail" and count:
-            what = batch.details.get(rule.name) or f"{count} rows"
-            raise ExpectationFailed(
-                f"source {batch.job.source.name!r} breaks {rule.name} ({what} of {batch.checked[rule.name]}): "
-                "nothing was written; correct the data, or declare another on_fail"
-            )
-
-
-def _metrics(batch: _Batch, seconds: float) -> dict[str, Any]:
-    rules = batch.job.source.rules
-    return {
-        "rows_read": batch.read,
-        "rows_written": sum(file.rows for file in batch.pending.files),
-        "rows_quarantined": sum(file.rows for file in batch.rejects),
-        "unparsable": batch.failed.get("unparsable", 0),
-        "files": len(batch.pending.files),
-        "seconds": round(seconds, 3),
-        "expectations": {
-            rule.name: {"checked": batch.checked.get(rule.name, 0), "failed": batch.failed.get(rule.name, 0)}
-            for rule in rules
-        },
-    }
 
 
 def _settle(ws: Workspace, source: Source, done: Committed | None) -> None:
@@ -358,24 +294,22 @@ def _settle(ws: Workspace, source: Source, done: Committed | None) -> None:
 def _version(ws: Workspace, source: Source, done: Committed, splits: Sequence[Split]) -> TableVersion:
     files = [Node("file", split.name.replace("@", "%40")) for split in splits]
     referred = [Node.parse(text) for text in done.facts.get("referred", ())]
-    return to_version(
-        ws, source.ref, done, inputs=[*files, *referred], source=source.name, metrics=done.facts["metrics"]
-    )
+    inputs = [*files, *referred]
+    version = to_version(ws, source.ref, done, inputs=inputs, source=source.name, metrics=done.facts["metrics"])
+    # Looked up first: a process may have died between the commit and its event.
+    if not registry.events(ws, kind=NEW_VERSION, subject=version.node, limit=1):
+        registry.record_event(ws, NEW_VERSION, version.node, {"source": source.name, "rows": version.rows})
+    return version
 
 
-def _alert(ws: Workspace, source: Source, batch: _Batch, version: TableVersion) -> None:
-    for rule in source.rules:
-        count = batch.failed.get(rule.name, 0)
-        if rule.on_fail == "warn" and count:
-            registry.record_alert(
-                ws,
-                severity="warning",
-                subject=version.node,
-                message=f"{count} rows of source {source.name!r} break {rule.name}{_why(batch, rule)}",
-                evidence={"checked": batch.checked[rule.name], "failed": count},
-            )
+def last_facts(ws: Workspace, source: Source) -> Mapping[str, Any]:
+    """What the source's last committed ingest wrote beside its commit (cursor, watermark, metrics); empty before it.
 
-
-def _why(batch: _Batch, rule: Expectation) -> str:
-    detail = batch.details.get(rule.name)
-    return f": {detail}" if detail else ""
+    Example:
+        >>> import tempfile
+        >>> from raylake.data import Csv
+        >>> last_facts(Workspace.open(tempfile.mkdtemp()), Source("trips", Csv("*.csv")))
+        {}
+    """
+    done = _last_ingest(ws, source).done
+    return {} if done is None else done.facts

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import pyarrow as pa
 from deltalake import QueryBuilder
 from deltalake.exceptions import DeltaError
 
-from ..core import DEFAULT_NAMESPACE, DataError, NotFound, Ref, Workspace
+from ..core import DEFAULT_NAMESPACE, DataError, Node, NotFound, Ref, Workspace, table_node
+from ..registry import TableVersion
 from .arrow_types import fit_to_schema, storable_schema
+from .commits import Mode, SchemaMode, find_committed
 from .delta_log import is_empty_creation, list_tables, open_delta
+from .write import to_version, unpinned, write
 
 # Text literals and comments hold no table names.
 _SILENT = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -40,19 +44,92 @@ def sql(ws: Workspace, query: str, *, at: Mapping[str, int] | None = None) -> pa
         >>> sql(ws, "select origin, count(*) as n from flights group by 1 order by 2").to_pylist()
         [{'origin': 'JFK', 'n': 1}, {'origin': 'EWR', 'n': 2}]
     """
+    reader, _ = _run(ws, query, at)
+    with _query_errors(ws, query):
+        result = reader.read_all()
+    # DataFusion returns string views, which few libraries read.
+    return fit_to_schema(result, storable_schema(result.schema)) if result.num_columns else result
+
+
+def derive(
+    ws: Workspace,
+    name: str,
+    query: str,
+    *,
+    at: Mapping[str, int] | None = None,
+    mode: Mode = "overwrite",
+    app: tuple[str, int] | None = None,
+    partition_by: Sequence[str] = (),
+) -> TableVersion:
+    """Write the result of a SQL query to a table, batch by batch, with lineage to the versions that it read.
+
+    Memory stays flat, so this is also the way to a result that is larger than memory: `read` gives it as a Dataset.
+
+    Args:
+        ws: The workspace.
+        name: Table to write.
+        query: As for `sql`; every column of the result needs a name.
+        at: Versions to read; the newest by default.
+        mode: ``overwrite`` replaces rows and columns of the table, ``append`` adds rows.
+        app: Application transaction (id, version): repeated, the call writes nothing, as for `write`.
+        partition_by: Partition columns of a new table.
+
+    Raises:
+        NotFound: A table or version does not exist.
+        DataError: The query is not valid.
+        SchemaMismatch: The result does not fit the table.
+        Conflict: The table was written by others meanwhile.
+
+    Example:
+        >>> import tempfile
+        >>> from raylake import registry
+        >>> from raylake.data import write
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> _ = write(ws, "flights", pa.table({"origin": ["EWR", "JFK", "EWR"]}))
+        >>> counts = derive(ws, "counts", "select origin, count(*) as n from flights group by 1", app=("daily", 1))
+        >>> str(counts), counts.rows, [str(edge.source) for edge in registry.upstream(ws, counts.node)]
+        ('counts@1', 2, ['table:main.flights@1'])
+    """
+    done = None if app is None else find_committed(ws.table_url(unpinned(name)), app)
+    if done is not None:
+        return to_version(ws, unpinned(name), done)
+    reader, inputs = _run(ws, query, at)
+    evolve: SchemaMode = "evolve" if mode == "overwrite" else "enforce"
+    with _query_errors(ws, query):
+        return write(
+            ws,
+            name,
+            reader,
+            mode=mode,
+            app=app,
+            partition_by=partition_by,
+            inputs=inputs,
+            operation="sql",
+            schema_mode=evolve,
+            metadata={"query": query},
+        )
+
+
+def _run(ws: Workspace, query: str, at: Mapping[str, int] | None) -> tuple[pa.RecordBatchReader, list[Node]]:
+    """The result as a stream, and the versions that it reads."""
     tables = list_tables(ws)
     pins = {Ref.parse(name).qualified: version for name, version in (at or {}).items()}
     builder = QueryBuilder()
+    with _query_errors(ws, query):
+        inputs = _register(ws, builder, _mentioned(query, tables), pins)
+        return pa.RecordBatchReader.from_stream(builder.execute(query)), inputs
+
+
+@contextmanager
+def _query_errors(ws: Workspace, query: str) -> Iterator[None]:
     try:
-        _register(ws, builder, _mentioned(query, tables), pins)
-        result = pa.table(builder.execute(query).read_all())
-    except DeltaError as error:
+        yield
+    # What fails while the stream is read comes through Arrow.
+    except (DeltaError, pa.ArrowException) as error:
         missing = _NOT_FOUND.search(str(error))
         if missing:
-            raise NotFound(f"table {missing[1]!r} does not exist; tables: {_listing(ws, tables)}") from error
+            raise NotFound(f"table {missing[1]!r} does not exist; tables: {_listing(list_tables(ws))}") from error
         raise DataError(f"the query cannot be run: {error}. The query was: {query}") from error
-    # DataFusion returns string views, which few libraries read.
-    return fit_to_schema(result, storable_schema(result.schema)) if result.num_columns else result
 
 
 def _mentioned(query: str, tables: list[Ref]) -> list[Ref]:
@@ -62,9 +139,10 @@ def _mentioned(query: str, tables: list[Ref]) -> list[Ref]:
     return list(dict.fromkeys([*main, *others]))
 
 
-def _register(ws: Workspace, builder: QueryBuilder, tables: list[Ref], pins: Mapping[str, int]) -> None:
+def _register(ws: Workspace, builder: QueryBuilder, tables: list[Ref], pins: Mapping[str, int]) -> list[Node]:
     for namespace in sorted({ref.namespace for ref in tables}):
         builder.execute(f'create schema if not exists "{namespace}"')
+    inputs = []
     for ref in tables:
         version = pins.get(ref.qualified)
         newest = open_delta(ws.table_url(ref))
@@ -77,7 +155,9 @@ def _register(ws: Workspace, builder: QueryBuilder, tables: list[Ref], pins: Map
         builder.register(f'"{ref.namespace}"."{ref.name}"', opened)
         if ref.namespace == DEFAULT_NAMESPACE:
             builder.register(f'"{ref.name}"', opened)
+        inputs.append(table_node(ref, opened.version()))
+    return inputs
 
 
-def _listing(ws: Workspace, tables: list[Ref]) -> str:
+def _listing(tables: list[Ref]) -> str:
     return ", ".join(sorted(str(ref) for ref in tables)) or "none"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 from ..core import ExpectationFailed, SchemaMismatch, SourceError
 from .arrow_types import describe, storable_schema
 from .casting import cast_table, complaint
-from .connector import Split
+from .connector import Split, is_sparse
 from .file_writer import FileWriter, NewFile
 from .quarantine import QUARANTINE_SCHEMA, rejected, rejected_lines, take_failing
 from .source import Source
@@ -53,6 +54,7 @@ class Screened:
         read: Rows and broken lines that were read.
         checked: Expectation to number of rows that it was tried on.
         failed: Expectation (or ``unparsable``) to number of rows that broke it.
+        marks: The last mark of each split that has one; see `RawBatch`.
     """
 
     files: tuple[NewFile, ...]
@@ -61,6 +63,7 @@ class Screened:
     read: int
     checked: Mapping[str, int]
     failed: Mapping[str, int]
+    marks: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(slots=True)
@@ -71,16 +74,23 @@ class _Screen:
     read: int = 0
     checked: dict[str, int] = field(default_factory=dict)
     failed: dict[str, int] = field(default_factory=dict)
+    marks: list[Mapping[str, Any]] = field(default_factory=list)
 
     def split(self, split: Split) -> None:
+        mark: Mapping[str, Any] | None = None
         for batch in self.job.source.connector.read(split):
+            mark = batch.mark if batch.mark is not None else mark
             if batch.broken:
                 self._reject(rejected_lines(batch.broken, split.name), UNPARSABLE, batch.broken[0][0])
                 self.read += len(batch.broken)
             self.read += batch.rows.num_rows
             self._rows(batch.rows, split.name)
+        if mark is not None:
+            self.marks.append(mark)
 
     def _rows(self, raw: pa.Table, file: str) -> None:
+        if is_sparse(self.job.source.connector):
+            raw = self._completed(raw, file)
         check_header(raw.schema.names, self.job, file)
         known = pa.schema([entry for entry in self.job.schema if entry.name in raw.column_names])
         typed, masks = cast_table(raw, known, tuple(self.job.source.null_values))
@@ -90,6 +100,20 @@ class _Screen:
         if self.job.source.transform is not None:
             typed = _transformed(self.job.source, typed)
         self._expect(typed, None if changed else raw, file)
+
+    def _completed(self, raw: pa.Table, file: str) -> pa.Table:
+        """Rows of a source without a header: a missing field is null, a row with an unknown one is not a row."""
+        if self.job.source.schema_mode == "enforce":
+            for name in [name for name in raw.column_names if name not in self.job.schema.names]:
+                raw, bad = take_failing(raw, pc.is_valid(raw.column(name)))
+                if bad.num_rows:
+                    reason = f"{name}: unknown field"
+                    self._reject(rejected(bad, [reason] * bad.num_rows, file), UNPARSABLE, reason)
+                raw = raw.drop_columns([name])
+        for entry in self.job.schema:
+            if entry.name not in raw.column_names:
+                raw = raw.append_column(entry, pa.nulls(raw.num_rows, entry.type))
+        return raw
 
     def _unparsable(
         self, raw: pa.Table, typed: pa.Table, masks: Mapping[str, pa.Array], file: str
@@ -154,7 +178,8 @@ class _Screen:
     def finish(self) -> Screened:
         files = tuple(self.writer.close()) if self.writer is not None else ()
         schema = None if self.writer is None else self.writer.schema
-        return Screened(files, tuple(self.rejects.close()), schema, self.read, self.checked, self.failed)
+        rejects = tuple(self.rejects.close())
+        return Screened(files, rejects, schema, self.read, self.checked, self.failed, tuple(self.marks))
 
     def discard(self) -> None:
         self.rejects.discard()
@@ -207,11 +232,15 @@ def _transformed(source: Source, typed: pa.Table) -> pa.Table:
 
 
 def sample(source: Source, splits: Sequence[Split], *, most: int = 8) -> Iterator[pa.Table]:
-    """The first batch of up to `most` splits, evenly spaced."""
+    """The first batch with rows of up to `most` splits, evenly spaced; an empty one where a split has no row."""
     step = max(1, len(splits) // most)
     for split in splits[::step][:most]:
+        first = None
         for batch in source.connector.read(split):
-            yield batch.rows
-            break
+            first = batch.rows
+            if first.num_rows:
+                break
+        if first is not None:
+            yield first
     if not splits:
         raise SourceError(f"source {source.name!r} has nothing to read: its schema cannot be discovered")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import pyarrow as pa
 
-from ..core import ConfigError, Ref, check_name
+from ..core import ConfigError, Ref, check_name, duration
 from .arrow_types import arrow_type
-from .commits import Mode, SchemaMode
+from .commits import SchemaMode, SourceMode
 from .connector import Connector
 from .expectations import Expectation, not_null, unique
+
+Late = Literal["quarantine", "drop", "keep"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +31,18 @@ class Source:
         expectations: Declared rules, checked in this order; a row is blamed on the first that it breaks.
         transform: Called with typed rows (a part of a file at a time) before expectations; a top-level function from
             table to table, picklable, each row on its own.
-        mode: ``append`` new files, or ``overwrite`` the table with all of them whenever one changed.
+        mode: ``append`` new files; ``overwrite`` the table with all of them whenever one changed; ``merge`` new files
+            by `key` (of two rows with one key the newer `event_time` counts, without one the row read last); ``scd2``:
+            keep every state of a key from its `event_time` on, see `raylake.data.scd2`.
         partition_by: Partition columns of the table.
         table: Table to write, ``name`` or ``namespace.name``; by default the source's name.
         null_values: Texts that mean null.
         schema_mode: ``enforce``, or ``evolve`` to accept new columns.
+        every: How often to look for something new, such as ``5m``; what `Supervisor` goes by. A continuous source
+            waits this long between micro-batches (default ``1s``).
+        continuous: Whether it runs as micro-batches in an actor of its own, rather than on a schedule.
+        lateness: How long after the newest event an older one is still in time, such as ``10m``, by `event_time`.
+        late: Where events that come later go: ``quarantine``, ``drop``, or ``keep`` (into the table all the same).
 
     Raises:
         InvalidName: A name breaks the rule.
@@ -52,18 +62,29 @@ class Source:
     event_time: str | None = None
     expectations: Sequence[Expectation] = ()
     transform: Callable[[pa.Table], pa.Table] | None = None
-    mode: Mode = "append"
+    mode: SourceMode = "append"
     partition_by: Sequence[str] = field(default=())
     table: str | None = None
     null_values: Sequence[str] = ("", "NA")
     schema_mode: SchemaMode = "enforce"
+    every: str | None = None
+    continuous: bool = False
+    lateness: str | None = None
+    late: Late = "quarantine"
 
     def __post_init__(self) -> None:
         check_name(self.name, "source name")
+        self._check_times()
         for column, dtype in (self.schema or {}).items():
             arrow_type(dtype, column)
-        if self.mode not in ("append", "overwrite"):
-            raise ConfigError(f"mode={self.mode!r} of source {self.name!r} is not valid: use 'append' or 'overwrite'")
+        if self.mode not in get_args(SourceMode):
+            raise ConfigError(
+                f"mode={self.mode!r} of source {self.name!r} is not valid: use one of {', '.join(get_args(SourceMode))}"
+            )
+        if self.keyed and not self.key:
+            raise ConfigError(
+                f"source {self.name!r} has mode={self.mode!r} but no key: name the columns that identify a row"
+            )
         if self.schema_mode not in ("enforce", "evolve"):
             raise ConfigError(
                 f"schema_mode={self.schema_mode!r} of source {self.name!r} is not valid: use 'enforce' or 'evolve'"
@@ -72,10 +93,24 @@ class Source:
             raise ConfigError(f"key and partition_by of source {self.name!r} are lists of columns, such as ['id']")
         _ = self.ref
 
+    def _check_times(self) -> None:
+        for label, text in (("every", self.every), ("lateness", self.lateness)):
+            if text is not None:
+                duration(text, f"{label} of source {self.name!r}")
+        if self.late not in ("quarantine", "drop", "keep"):
+            raise ConfigError(f"late={self.late!r} of source {self.name!r}: use 'quarantine', 'drop' or 'keep'")
+        if self.lateness is not None and self.event_time is None:
+            raise ConfigError(f"lateness of source {self.name!r} needs event_time: name the column of the event's time")
+
     @property
     def ref(self) -> Ref:
         """The table that it feeds."""
         return Ref.parse(self.table or self.name)
+
+    @property
+    def keyed(self) -> bool:
+        """Whether rows replace, or follow, those with the same key."""
+        return self.mode in ("merge", "scd2")
 
     @property
     def quarantine(self) -> Ref:
@@ -90,7 +125,8 @@ class Source:
     @property
     def rules(self) -> tuple[Expectation, ...]:
         """Every expectation, those implied by `key` included; the ones about whole batches last."""
-        implied = [not_null(column) for column in self.key] + ([unique(*self.key)] if self.key else [])
+        implied = [not_null(column) for column in self.key]
+        implied += [unique(*self.key)] if self.key and not self.keyed else []
         listed = tuple(dict.fromkeys([*implied, *self.expectations]))
         return tuple(sorted(listed, key=lambda rule: rule.whole))
 

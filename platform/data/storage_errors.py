@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from deltalake.exceptions import DeltaError, DeltaProtocolError
+from deltalake.exceptions import CommitFailedError, DeltaError, DeltaProtocolError
 
-from ..core import RaylakeError, SchemaMismatch, StorageError
+from ..core import Conflict, RaylakeError, SchemaMismatch, StorageError
 
 _FULL = ("no space left", "disk quota", "file too large", "os error 28", "os error 27")
 _DENIED = ("read-only", "permission denied", "os error 30", "os error 13")
@@ -31,6 +31,13 @@ def storage_errors(url: str) -> Iterator[None]:
     except DeltaProtocolError as error:
         raise SchemaMismatch(
             f"table {url} uses a Delta feature that is not supported: {error}. Rewrite it without that feature"
+        ) from error
+    except CommitFailedError as error:
+        raise Conflict(f"table {url} changed meanwhile: nothing was committed; run it again ({error})") from error
+    except FileNotFoundError as error:
+        raise StorageError(
+            f"a file of {url} is gone: {error}. A clean-up removed it, or the folder was touched by others; "
+            "read a newer version, or restore a backup"
         ) from error
     except (OSError, DeltaError) as error:
         raise StorageError(_explain(url, str(error))) from error

@@ -13,8 +13,9 @@ import pyarrow.dataset as pds
 from ..core import Ref, Workspace, urls
 from .expectations import Expectation
 from .file_writer import FileWriter, NewFile, remove_files
+from .promises import partition_promise
 from .quarantine import QUARANTINE_SCHEMA, rejected
-from .read import partition_promise, table
+from .read import table
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..core import Ref, SchemaMismatch, Workspace
-from .expectations import Expectation, duration
+from ..core import Ref, SchemaMismatch, Workspace, duration
+from .expectations import Expectation
 from .summary import ColumnSummary, stability, summarise_column
 
 Reader = Callable[[str], Iterable[pa.Table]]

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
-
-import pyarrow as pa
 
 from .. import registry
-from ..core import InvalidName, Node, RaylakeError, Ref, Workspace, ensure_ray
+from ..core import InvalidName, Node, RaylakeError, Ref, Workspace
 from ..registry import TableVersion
-from .arrow_types import describe, storable_schema
+from .arrow_types import describe
 from .commits import Commit, Committed, Mode, SchemaMode, commit_files, find_committed
 from .delta_log import arrow_schema, open_delta
-from .file_writer import FileWriter, NewFile, remove_files
-
-if TYPE_CHECKING:
-    import ray.data
+from .file_writer import NewFile, remove_files
+from .in_flight import in_flight
+from .staging import Rows, stage
 
 
 def write(
     ws: Workspace,
     name: str,
-    data: pa.Table | ray.data.Dataset,
+    data: Rows,
     *,
     mode: Mode = "append",
     app: tuple[str, int] | None = None,
@@ -36,7 +32,8 @@ def write(
 ) -> TableVersion:
     """Write rows to a table as one new version; creates the table when there is none.
 
-    An Arrow table is written by this process, without Ray; a Dataset by Ray tasks, with one commit by this process.
+    An Arrow table, or a stream of batches, is written by this process, without Ray; a Dataset by Ray tasks, with one
+    commit by this process.
 
     Args:
         ws: The workspace.
@@ -61,6 +58,7 @@ def write(
 
     Example:
         >>> import tempfile
+        >>> import pyarrow as pa
         >>> ws = Workspace.open(tempfile.mkdtemp())
         >>> first = write(ws, "numbers", pa.table({"n": [1, 2]}), app=("load", 1))
         >>> again = write(ws, "numbers", pa.table({"n": [1, 2]}), app=("load", 1))
@@ -76,22 +74,19 @@ def write(
         partitions = tuple(partition_by)
         if before is not None and not partitions:
             partitions = tuple(before.metadata().partition_columns)
-        files, schema = (
-            _write_table(url, data, stored, partitions)
-            if isinstance(data, pa.Table)
-            else _write_dataset(ws, url, data, stored, partitions)
-        )
-        commit = Commit(
-            url=url,
-            schema=schema,
-            mode=mode,
-            schema_mode=schema_mode,
-            partition_by=partitions,
-            app=app,
-            base=None if before is None else before.version(),
-            facts={"operation": operation, "metadata": dict(metadata or {})},
-        )
-        done = commit_or_discard(commit, files)
+        with in_flight(url):
+            files, schema = stage(ws, url, data, stored, partitions)
+            commit = Commit(
+                url=url,
+                schema=schema,
+                mode=mode,
+                schema_mode=schema_mode,
+                partition_by=partitions,
+                app=app,
+                base=None if before is None else before.version(),
+                facts={"operation": operation, "metadata": dict(metadata or {})},
+            )
+            done = commit_or_discard(commit, files)
     return to_version(ws, ref, done, inputs=inputs, record=record)
 
 
@@ -112,22 +107,22 @@ def commit_or_discard(commit: Commit, files: Sequence[NewFile]) -> Committed:
     try:
         done = commit_files(commit, files)
     except BaseException:
-        _discard_uncommitted(commit, files)
+        discard_uncommitted(commit.url, files)
         raise
     if done.repeated:
         remove_files(commit.url, [file.path for file in files])
     return done
 
 
-def _discard_uncommitted(commit: Commit, files: Sequence[NewFile]) -> None:
+def discard_uncommitted(url: str, files: Sequence[NewFile]) -> None:
     """After an interrupt the commit may have been made all the same: then its files must stay."""
     try:
-        table = open_delta(commit.url)
+        table = open_delta(url)
     except RaylakeError:
         # Nobody can tell now; orphans are vacuum's.
         return
     live = set() if table is None else {uri.rpartition("/")[2] for uri in table.file_uris()}
-    remove_files(commit.url, [file.path for file in files if file.path not in live])
+    remove_files(url, [file.path for file in files if file.path not in live])
 
 
 def to_version(
@@ -154,25 +149,3 @@ def to_version(
     if nodes:
         registry.add_lineage(ws, nodes, [version.node])
     return version
-
-
-def _write_table(
-    url: str, data: pa.Table, stored: pa.Schema | None, partitions: Sequence[str]
-) -> tuple[list[NewFile], pa.Schema]:
-    schema = storable_schema(data.schema, known=stored)
-    writer = FileWriter(url, schema, partitions)
-    try:
-        writer.write(data)
-        return writer.close(), schema
-    except BaseException:
-        writer.discard()
-        raise
-
-
-def _write_dataset(
-    ws: Workspace, url: str, data: ray.data.Dataset, stored: pa.Schema | None, partitions: Sequence[str]
-) -> tuple[list[NewFile], pa.Schema]:
-    from .sink import write_dataset
-
-    ensure_ray(ws)
-    return write_dataset(url, data, stored, partitions)

@@ -16,6 +16,8 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Table
+from rich.text import Text
 
 from .result import DemoResult
 
@@ -24,8 +26,8 @@ class Display(Protocol):
     """Where progress goes."""
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[Callable[[str], None]]:
-        """A stage of the story; the function given tells what came of it."""
+    def stage(self, name: str, doing: str = "") -> Iterator[Callable[[str], None]]:
+        """A stage of the story; the function given tells what came of it, a line a call."""
         ...
 
     @contextmanager
@@ -43,19 +45,22 @@ class LiveDisplay:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._start = time.perf_counter()
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[Callable[[str], None]]:
-        """Show a spinner, then a line with the outcome and the seconds it took."""
+    def stage(self, name: str, doing: str = "") -> Iterator[Callable[[str], None]]:
+        """Show a spinner, then the seconds it took and the outcome, each line of it in its own column."""
         outcome: list[str] = []
         started = time.perf_counter()
-        with self._console.status(f"{name} ..."):
+        with self._console.status(f"{name}: {doing} ..." if doing else f"{name} ..."):
             yield outcome.append
-        took = time.perf_counter() - started
-        text = "; ".join(outcome)
-        self._console.print(f"[bold]{name:<12}[/bold] {took:6.1f} s  ", end="")
-        self._console.print(text, markup=False, highlight=False)
+        took = f"{time.perf_counter() - started:.1f} s"
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="bold", min_width=11, no_wrap=True)
+        table.add_column(justify="right", min_width=7, no_wrap=True)
+        table.add_column(overflow="fold")
+        for index, line in enumerate(outcome or [""]):
+            table.add_row(*((name, took) if index == 0 else ("", "")), Text(line, style="" if index == 0 else "dim"))
+        self._console.print(table)
 
     @contextmanager
     def month(self, name: str, total: int) -> Iterator[Callable[[int], None]]:
@@ -65,10 +70,11 @@ class LiveDisplay:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
+            TextColumn("flights"),
             TimeElapsedColumn(),
         )
         with Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal) as bar:
-            task = bar.add_task(f"replay {name}", total=total)
+            task = bar.add_task(f"{name}: replaying", total=total)
             yield lambda rows: bar.advance(task, rows)
 
     def result(self, result: DemoResult) -> None:
@@ -81,7 +87,7 @@ class Silent:
     """No progress at all: for `--json` and tests."""
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[Callable[[str], None]]:
+    def stage(self, name: str, doing: str = "") -> Iterator[Callable[[str], None]]:
         """Ignore the outcome."""
         yield lambda text: None
 

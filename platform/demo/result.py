@@ -128,7 +128,6 @@ def _gain(months: tuple[Month, ...]) -> Text:
 
 
 def _links(result: DemoResult) -> list[Text]:
-    lines = [Text(f"{m.month}  {m.decision}", style="dim") for m in result.months if m.decision]
-    lines += [Text(f"{name + ':':<16}{url}") for name, url in result.urls.items()]
+    lines = [Text(f"{name + ':':<16}{url}", no_wrap=True, overflow="ignore") for name, url in result.urls.items()]
     lines.append(Text(f"{result.seconds:.0f} seconds in all", style="bold"))
     return lines

@@ -40,14 +40,17 @@ class Ingested:
 
 def ingest_sources(ws: Workspace) -> Ingested:
     """Run the three ingestion pipelines side by side."""
-    versions = tuple(data.ingest_all(ws, list(sources(flight_files()))))
+    feeds = sources(flight_files())
+    versions = tuple(data.ingest_all(ws, list(feeds)))
     quarantined, caught = {}, []
-    for version in versions:
-        name = version.ref.name
-        quarantined[name] = _rows(ws, f"quarantine.{name}")
-        for rule, figures in version.metrics.get("expectations", {}).items():
-            if figures["failed"]:
-                caught.append(f"{name}: {figures['failed']:,} of {figures['checked']:,} rows fail {rule}")
+    for feed, version in zip(feeds, versions, strict=True):
+        quarantined[feed.name] = _rows(ws, f"quarantine.{feed.name}")
+        for rule in feed.rules:
+            figures = version.metrics.get("expectations", {}).get(rule.name)
+            if figures and figures["failed"]:
+                what = {"warn": "kept, with a warning"}.get(rule.on_fail, "quarantined")
+                counts = f"{figures['failed']:,} of {figures['checked']:,} rows"
+                caught.append(f"{feed.name}: {counts} break {rule.name} ({what})")
     return Ingested(versions, quarantined, tuple(caught))
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import monitor, registry, serve
 from ..core import RaySession, Workspace, exclusive, ray_session, start_cluster
+from ..registry import TableVersion
 from .display import Display, Silent
-from .options import CHAMPION, ENDPOINT, MONTHS, Options
+from .options import CHAMPION, ENDPOINT, MONTHS, Options, month_label, month_start
 from .result import DemoResult
 from .stages import FirstModel, Ingested, Retrain, build_views, first_model, ingest_sources
 from .year import Year
@@ -60,18 +61,18 @@ class _Teller:
     start: float = field(default_factory=time.perf_counter)
 
     def tell(self, session: RaySession) -> DemoResult:
-        with self._stage("ingest") as say:
+        with self._stage("ingest", "three sources side by side") as say:
             ingested = ingest_sources(self.ws)
-            say(", ".join(f"{v} {v.rows:,} rows" for v in ingested.versions))
+            say(_sizes(ingested.versions))
             for line in ingested.caught:
                 say(line)
-        with self._stage("features") as say:
+        with self._stage("features", "three views") as say:
             views = build_views(self.ws)
-            say(", ".join(f"{v} {v.rows:,} rows" for v in views.values()))
-        with self._stage("train, tune") as say:
+            say(_sizes(views.values()))
+        with self._stage("train, tune", f"{self.options.study_trials} trials on January to June") as say:
             first = first_model(self.ws, self.options)
             say(f"{first.version}: {first.rows:,} rows, {first.trials} trials, AUC {first.auc:.3f} on the newest fifth")
-        with self._stage("deploy") as say:
+        with self._stage("deploy", "an endpoint on Ray Serve") as say:
             endpoint = serve.deploy(self.ws, CHAMPION, name=ENDPOINT, autoscale=serve.Autoscale(1, 2))
             say(f"{CHAMPION} at {endpoint.url}")
         try:
@@ -88,7 +89,7 @@ class _Teller:
     def _close(
         self, session: RaySession, endpoint: serve.Endpoint, ingested: Ingested, first: FirstModel, year: Year
     ) -> DemoResult:
-        with self._stage("outcome") as say:
+        with self._stage("outcome", "the last labels and reports") as say:
             year.close()
             months = year.months()
             say(f"{sum(m.requests for m in months):,} requests, {sum(m.failed for m in months)} failed")
@@ -110,8 +111,8 @@ class _Teller:
         return result
 
     @contextmanager
-    def _stage(self, name: str) -> Iterator[Callable[[str], None]]:
-        with self._clock(name), self.display.stage(name) as say:
+    def _stage(self, name: str, doing: str) -> Iterator[Callable[[str], None]]:
+        with self._clock(name), self.display.stage(name, doing) as say:
             yield say
 
     @contextmanager
@@ -119,6 +120,10 @@ class _Teller:
         started = time.perf_counter()
         yield
         self.seconds[name] = time.perf_counter() - started
+
+
+def _sizes(versions: Iterable[TableVersion]) -> str:
+    return ", ".join(f"{version} ({version.rows:,} rows)" for version in versions)
 
 
 def _policy(first: FirstModel, options: Options) -> monitor.Policy:
@@ -142,10 +147,11 @@ def endpoint_reaches_raw(ws: Workspace) -> bool:
 
 def _urls(ws: Workspace, session: RaySession, endpoint: serve.Endpoint) -> dict[str, str]:
     urls = {"ray dashboard": session.dashboard_url, "endpoint docs": endpoint.docs_url}
-    for report in reversed(registry.drift_reports(ws, ENDPOINT)[: len(MONTHS)]):
-        if digest := report.artifacts.get("html"):
-            month = f"{report.window[0]:%Y-%m}"
-            urls[f"report {month}"] = _page(ws, digest, month)
+    # Oldest first: a month that was interrupted and judged again has two reports, and the newer one counts.
+    pages = {report.window[0]: report.artifacts.get("html") for report in registry.drift_reports(ws, ENDPOINT)[::-1]}
+    for month in MONTHS:
+        if digest := pages.get(month_start(month)):
+            urls[f"report {month_label(month)}"] = _page(ws, digest, month_label(month))
     return urls
 
 

@@ -75,10 +75,14 @@ class Year:
         _store(self._ws, REPLAYED, month, _plain(traffic))
 
     def _judge(self, month: int) -> None:
-        if _stored(self._ws, JUDGED, month):
+        label, known = month_label(month), _stored(self._ws, JUDGED, month)
+        if known:
+            with self._display.stage(label) as tell:
+                tell(f"done before: {known['decision']}")
             return
         now = month_start(month + 1)
-        with self._display.stage(month_label(month)) as tell:
+        with self._display.stage(label, "drift, labels, perhaps a challenger") as tell:
+            tell(_told(_stored(self._ws, REPLAYED, month)))
             if month > MONTHS[0]:
                 self._labels_arrive(month - 1, known_at=now)
             outcome = monitor.step(
@@ -159,6 +163,13 @@ def _stored(ws: Workspace, kind: str, month: int) -> dict[str, Any]:
 
 def _store(ws: Workspace, kind: str, month: int, payload: dict[str, Any]) -> None:
     registry.record_event(ws, kind, Node("endpoint", ENDPOINT), {"month": month_label(month), **payload})
+
+
+def _told(traffic: dict[str, Any]) -> str:
+    """A month's traffic in words."""
+    times = f", p50 {traffic['p50_ms']:.1f} ms, p99 {traffic['p99_ms']:.1f} ms" if traffic["requests"] else ""
+    failed = f", {traffic['failed']:,} failed: {traffic['first_failure']}" if traffic["failed"] else ""
+    return f"{traffic['rows']:,} flights asked about in {traffic['requests']:,} requests{times}{failed}"
 
 
 def _plain(traffic: Traffic) -> dict[str, Any]:

@@ -19,8 +19,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..core import SchemaMismatch
-from .dtypes import TIMESTAMP, cast_column, duration, require_columns, span_micros, type_name
+from ..core import SchemaMismatch, duration
+from .dtypes import TIMESTAMP, cast_column, require_columns, span_micros, type_name
 
 KNOWN = "__known__"
 EVENT = "__event__"

@@ -11,6 +11,7 @@ from .. import data, registry
 from ..core import Ref, SchemaMismatch, Workspace, table_node
 from ..registry import TableVersion
 from .dtypes import TIMESTAMP, arrow_type, cast_column, require_columns
+from .lineage import view_columns
 from .view import FeatureView
 from .windows import roll
 
@@ -98,7 +99,7 @@ def build_view(ws: Workspace, view: FeatureView, *, table_ref: TableVersion | Re
     source = registry.table_version(ws, str(table_ref or view.table))
     values = compute_values(view, data.table(ws, str(source)))
     app = (f"raylake.view/{view.version}/{source}", 1)
-    return data.write(
+    version = data.write(
         ws,
         str(view.ref),
         values,
@@ -109,6 +110,8 @@ def build_view(ws: Workspace, view: FeatureView, *, table_ref: TableVersion | Re
         schema_mode="evolve",
         metadata={"raylake.view": view.version, "raylake.source": str(source)},
     )
+    registry.add_column_edges(ws, view_columns(view, source.node, version.node))
+    return version
 
 
 def _set(table: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -25,7 +24,6 @@ NAMES: Mapping[str, pa.DataType] = MappingProxyType(
 )
 KEY_TYPES = ("string", "int64")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def arrow_type(name: str) -> pa.DataType:
@@ -61,27 +59,6 @@ def type_name(dtype: pa.DataType) -> str:
         if holds:
             return name
     raise SchemaMismatch(f"type {dtype} cannot be a request or feature column: use one of {', '.join(NAMES)}")
-
-
-def duration(value: str | timedelta, what: str) -> timedelta:
-    """A positive span of time from text such as ``90s``, ``15m``, ``3h``, ``2d``, ``1w``.
-
-    Raises:
-        ConfigError: The text is not of that form, or the span is not positive.
-
-    Example:
-        >>> duration("3h", "ttl")
-        datetime.timedelta(seconds=10800)
-    """
-    span = value
-    if isinstance(value, str):
-        match = re.fullmatch(r"(\d+)([smhdw])", value)
-        span = timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else timedelta(0)
-    if not isinstance(span, timedelta) or span <= timedelta(0):
-        raise ConfigError(
-            f"{what} {value!r} is not valid: use a timedelta or text such as '90s', '15m', '3h', '2d', '1w'"
-        )
-    return span
 
 
 def micros(moment: datetime, what: str = "moment") -> int:

@@ -17,6 +17,7 @@ from .as_of import join_as_of
 from .build import build_view, conform_values
 from .dtypes import TIMESTAMP, cast_column, micros, require_columns
 from .feature_set import FeatureSet
+from .lineage import training_columns
 from .view import FeatureView, content_hash
 
 SAMPLE = 3
@@ -108,10 +109,13 @@ def training_set(
         raise ConfigError(f"views names {min(unknown)!r}, which is no view of feature set {feature_set.name!r}")
     rows, inputs = _labels(ws, labels)
     frame, bound = prepare_labels(rows, feature_set, label=label, event_time=event_time, where=where, keep=keep)
+    labelled = inputs[0] if inputs else None
     tables: dict[str, pa.Table] = {}
+    nodes: dict[str, Node] = {}
     for view in bound.views:
         built = (views or {}).get(view.name) or build_view(ws, view)
         inputs = (*inputs, built.node)
+        nodes[view.name] = built.node
         tables[view.name] = conform_values(view, data.table(ws, str(built), columns=view.schema.names))
     joined = join_features(frame, bound, tables)
     inputs = (*inputs, *(view.node for view in bound.views), bound.node)
@@ -131,6 +135,7 @@ def training_set(
         schema_mode="evolve",
         metadata={"raylake.training_set": json.dumps(_description(bound, label, event_time, inputs))},
     )
+    registry.add_column_edges(ws, training_columns(bound, label, labelled, nodes, version.node))
     return TrainingSet(name, version, bound, label, event_time, bound.columns, inputs)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from ..core import ConfigError, Node, Ref, check_name
-from .dtypes import KEY_TYPES, TIMESTAMP, arrow_type, duration, span_micros
+from ..core import ConfigError, Node, Ref, check_name, duration
+from .dtypes import KEY_TYPES, TIMESTAMP, arrow_type, span_micros
 from .functions import Transform, reference
 from .windows import Rolling
 

@@ -18,8 +18,8 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from ..core import ConfigError
-from .dtypes import TIMESTAMP, cast_column, duration, span_micros
+from ..core import ConfigError, duration
+from .dtypes import TIMESTAMP, cast_column, span_micros
 
 _AGGREGATES = ("mean", "sum", "min", "max", "count")
 

@@ -145,7 +145,7 @@ def decide(evidence: Evidence, policy: Policy | None = None) -> Decision:
         Retrain: 12 of 20 columns drifted: temp, a share of 0.60 (limit 0.30).
         >>> better = Comparison(0.70, 0.72, 0.02, 0.01, 0.03, 0.95, rows=9000, positives=1800)
         >>> print(decide(Evidence(comparison=better)).sentence)
-        Promote: on 9000 labelled rows the challenger's AUC is 0.7200 against 0.7000, a gain of +0.0200 (95% interval
+        Promote: on 9,000 labelled rows the challenger's AUC is 0.7200 against 0.7000, a gain of +0.0200 (95% interval
         +0.0100 to +0.0300) that clears the margin of 0.0000.
     """
     rules = policy or Policy()
@@ -178,7 +178,7 @@ def _decay_reason(evidence: Evidence, policy: Policy) -> list[str]:
     if not drop >= policy.min_auc_drop:
         return []
     return [
-        f"AUC fell from {evidence.baseline_auc:.4f} to {evidence.auc:.4f} on {evidence.labels} labelled rows "
+        f"AUC fell from {evidence.baseline_auc:.4f} to {evidence.auc:.4f} on {evidence.labels:,} labelled rows "
         f"(limit {policy.min_auc_drop:.4f})"
     ]
 
@@ -195,7 +195,7 @@ def _calm(evidence: Evidence, policy: Policy) -> str:
         return f"{words} (limit {policy.drift_share:.2f} of them), and there are no labels to measure decay"
     return (
         f"{words} (limit {policy.drift_share:.2f} of them), and AUC is {evidence.auc:.4f} "
-        f"on {evidence.labels} labelled rows"
+        f"on {evidence.labels:,} labelled rows"
     )
 
 
@@ -208,18 +208,18 @@ def _judge(evidence: Evidence, found: Comparison, policy: Policy) -> Decision:
     rarest = min(found.positives, found.negatives)
     if found.rows < policy.min_labels or rarest < policy.min_per_class or math.isnan(found.low):
         why = (
-            f"{found.rows} labelled rows with {found.positives} positives are too few to judge the challenger "
+            f"{found.rows:,} labelled rows with {found.positives} positives are too few to judge the challenger "
             f"(needed: {policy.min_labels}, of each class {policy.min_per_class})"
         )
         return Decision("keep", f"Keep: {why}.", evidence)
     if found.champion < policy.distrust_below:
         why = (
-            f"the champion's AUC is {found.champion:.4f} on {found.rows} labelled rows, worse than chance: "
+            f"the champion's AUC is {found.champion:.4f} on {found.rows:,} labelled rows, worse than chance: "
             f"the labels are likelier wrong than the model (limit {policy.distrust_below:.2f}); check them"
         )
         return Decision("keep", f"Keep: {why}.", evidence)
     numbers = (
-        f"on {found.rows} labelled rows the challenger's AUC is {found.challenger:.4f} against "
+        f"on {found.rows:,} labelled rows the challenger's AUC is {found.challenger:.4f} against "
         f"{found.champion:.4f}, a {'gain' if found.difference >= 0 else 'loss'} of {found.difference:+.4f} "
         f"({found.confidence:.0%} interval {found.low:+.4f} to {found.high:+.4f})"
     )

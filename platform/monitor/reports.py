@@ -15,6 +15,7 @@ from ..core import Node, Workspace
 from ..registry import DriftReport, ModelVersion
 from .drift import Thresholds
 from .figures import Figures, measure, serving_model
+from .page import with_heading
 from .renderer import Rendered, Renderer
 from .traffic import Named, endpoint_name
 
@@ -145,7 +146,7 @@ def _record(ws: Workspace, figures: Figures, rendered: Rendered, rows: tuple[int
     content = json.dumps({"columns": columns, "metrics": figures.metrics}, default=str, sort_keys=True)
     artifacts = {"figures": registry.put_bytes(ws, content.encode())}
     if not rendered.error:
-        artifacts["html"] = registry.put_bytes(ws, rendered.html)
+        artifacts["html"] = registry.put_bytes(ws, with_heading(rendered.html, figures, rows))
         artifacts["json"] = registry.put_bytes(ws, rendered.json)
     stored = registry.record_drift_report(
         ws,

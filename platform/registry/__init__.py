@@ -52,6 +52,7 @@ from .governance import (
 from .interrupted import marked, settle_interrupted
 from .journal import alerts, events, record_alert, record_event
 from .lineage import (
+    add_column_edges,
     add_column_lineage,
     add_edges,
     add_lineage,
@@ -112,7 +113,17 @@ from .records import (
     Model,
     ModelVersion,
     Run,
+    SourceRecord,
     TableVersion,
+)
+from .snapshot import dump_records, load_records
+from .sources import (
+    delete_source,
+    record_source_run,
+    save_source,
+    set_source_status,
+    source_record,
+    source_records,
 )
 from .tracking import (
     Dataset,
@@ -179,6 +190,7 @@ __all__ = [
     "Run",
     "SchemaChange",
     "TableInfo",
+    "SourceRecord",
     "TableVersion",
     "UNSET",
     "Unset",
@@ -186,6 +198,7 @@ __all__ = [
     "accept_openlineage",
     "add_artifact",
     "add_column_lineage",
+    "add_column_edges",
     "add_edges",
     "add_lineage",
     "alerts",
@@ -207,6 +220,7 @@ __all__ = [
     "delete_webhook",
     "deliver_due",
     "deliveries",
+    "delete_source",
     "deployment",
     "deployments",
     "describe_column",
@@ -217,6 +231,7 @@ __all__ = [
     "drift_reports",
     "drop_alias",
     "drop_parts",
+    "dump_records",
     "end_deployment",
     "events",
     "experiment",
@@ -231,6 +246,7 @@ __all__ = [
     "latest_versions_of",
     "lineage_graph",
     "list_artifacts",
+    "load_records",
     "locate",
     "log_inputs",
     "log_metrics",
@@ -262,6 +278,7 @@ __all__ = [
     "record_deployment",
     "record_drift_report",
     "record_event",
+    "record_source_run",
     "record_table",
     "register",
     "register_artifact",
@@ -275,6 +292,7 @@ __all__ = [
     "run_folder",
     "runs",
     "schema_history",
+    "save_source",
     "schema_version",
     "search_experiments",
     "search_logged_models",
@@ -288,6 +306,9 @@ __all__ = [
     "set_tags",
     "settle_interrupted",
     "snapshot_artifacts",
+    "set_source_status",
+    "source_record",
+    "source_records",
     "start_run",
     "start_upload",
     "table_info",

@@ -36,16 +36,14 @@ def reading(ws: Workspace) -> Iterator[Session]:
 @contextmanager
 def writing(ws: Workspace) -> Iterator[Session]:
     """A session in one transaction: committed at the end, rolled back by any error."""
-    with translated(ws.registry_url):
-        engine = _ready(ws.registry_url, os.getpid()).execution_options(**{_WRITE: True})
-        with Session(engine) as session, session.begin():
-            yield session
+    with translated(ws.registry_url), Session(_writer(ws.registry_url, os.getpid())) as session, session.begin():
+        yield session
 
 
 @contextmanager
 def transaction(url: str) -> Iterator[Connection]:
     """As `writing`, but a bare connection to the registry at `url`, for what passes the ORM by."""
-    with translated(url), _ready(url, os.getpid()).execution_options(**{_WRITE: True}).begin() as connection:
+    with translated(url), _writer(url, os.getpid()).begin() as connection:
         yield connection
 
 
@@ -116,9 +114,15 @@ def _ready(url: str, pid: int) -> Engine:
     return engine
 
 
+@lru_cache(maxsize=64)
+def _writer(url: str, pid: int) -> Engine:
+    return _ready(url, pid).execution_options(**{_WRITE: True})
+
+
 def forget_ready() -> None:
     """Make the next use of any registry check its schema again."""
     _ready.cache_clear()
+    _writer.cache_clear()
 
 
 def _parsed(url: str) -> URL:

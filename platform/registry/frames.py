@@ -1,9 +1,11 @@
-"""Lists of records as pandas data frames."""
+"""Records as data frames and as plain JSON types."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..core import DataError, Node, Ref
@@ -60,3 +62,25 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value
+
+
+def plain_record(value: Any) -> Any:
+    """A record, or anything made of records, as plain JSON types: nodes as text, times as ISO 8601, NaN as null.
+
+    Example:
+        >>> plain_record({"node": Node("model", "m", "3"), "auc": float("nan")})
+        {'node': 'model:m@3', 'auc': None}
+    """
+    if isinstance(value, Node | Ref):
+        return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain_record(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain_record(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain_record(item) for item in value]
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

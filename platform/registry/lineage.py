@@ -11,6 +11,7 @@ from .lineage_walk import walk, walk_columns
 from .records import ColumnEdge, Edge
 
 __all__ = [
+    "add_column_edges",
     "add_column_lineage",
     "add_edges",
     "add_lineage",
@@ -72,11 +73,9 @@ def upstream(ws: Workspace, node: Node | str, *, depth: int | None = None) -> li
     Example:
         >>> import tempfile
         >>> ws = Workspace.open(tempfile.mkdtemp())
-        >>> flights, model = Node("table", "main.flights", "1"), Node("model", "flight-delay", "1")
-        >>> add_lineage(ws, [flights], [model])
-        >>> add_lineage(ws, [model], [Node("endpoint", "delays")])
-        >>> [str(edge.source) for edge in upstream(ws, "endpoint:delays")]
-        ['table:main.flights@1', 'model:flight-delay@1']
+        >>> add_lineage(ws, [Node("file", "flights.csv")], [Node("table", "main.flights", "1")])
+        >>> [str(edge.source) for edge in upstream(ws, "table:main.flights")]
+        ['file:flights.csv']
     """
     return walk(ws, node, depth, up=True)
 
@@ -87,10 +86,9 @@ def downstream(ws: Workspace, node: Node | str, *, depth: int | None = None) -> 
     Example:
         >>> import tempfile
         >>> ws = Workspace.open(tempfile.mkdtemp())
-        >>> flights, model = Node("table", "main.flights", "1"), Node("model", "flight-delay", "1")
-        >>> add_lineage(ws, [flights], [model])
-        >>> [str(edge.target) for edge in downstream(ws, "table:main.flights")]
-        ['model:flight-delay@1']
+        >>> add_lineage(ws, [Node("file", "flights.csv")], [Node("table", "main.flights", "1")])
+        >>> [str(edge.target) for edge in downstream(ws, "file:flights.csv")]
+        ['table:main.flights@1']
     """
     return walk(ws, node, depth, up=False)
 
@@ -138,13 +136,32 @@ def add_column_lineage(
         >>> [edge.target_column for edge in downstream_columns(ws, raw, "dep_delay")]
         ['late']
     """
-    made = [
-        ColumnEdge(source, one, target, column, how)
-        for column, sources in columns.items()
-        for one in ((sources,) if isinstance(sources, str) else sources)
-    ]
+    add_column_edges(
+        ws,
+        (
+            ColumnEdge(source, one, target, column, how)
+            for column, sources in columns.items()
+            for one in ((sources,) if isinstance(sources, str) else sources)
+        ),
+    )
+
+
+def add_column_edges(ws: Workspace, edges: Iterable[ColumnEdge]) -> None:
+    """Record many column edges in one transaction; those that exist already stay as they are.
+
+    Raises:
+        StorageError: The registry cannot be reached or written; then no edge was recorded.
+
+    Example:
+        >>> import tempfile
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> raw, made = Node("table", "main.flights", "3"), Node("table", "training.late", "1")
+        >>> add_column_edges(ws, [ColumnEdge(raw, "distance", made, "distance")])
+        >>> len(upstream_columns(ws, made, "distance"))
+        1
+    """
     with writing(ws) as session:
-        insert_columns(session, made)
+        insert_columns(session, edges)
 
 
 def upstream_columns(ws: Workspace, node: Node | str, column: str, *, depth: int | None = None) -> list[ColumnEdge]:
@@ -167,9 +184,9 @@ def upstream_columns(ws: Workspace, node: Node | str, column: str, *, depth: int
         >>> import tempfile
         >>> ws = Workspace.open(tempfile.mkdtemp())
         >>> raw, view = Node("table", "main.flights", "3"), Node("table", "features.congestion", "1")
-        >>> add_column_lineage(ws, raw, view, {"late": "dep_delay"})
-        >>> [edge.source_column for edge in upstream_columns(ws, view, "late")]
-        ['dep_delay']
+        >>> add_column_lineage(ws, raw, view, {"late": "dep_delay"}, how="mean over 3h")
+        >>> [(edge.source_column, edge.how) for edge in upstream_columns(ws, view, "late")]
+        [('dep_delay', 'mean over 3h')]
     """
     return walk_columns(ws, node, column, depth, up=True)
 
@@ -181,8 +198,8 @@ def downstream_columns(ws: Workspace, node: Node | str, column: str, *, depth: i
         >>> import tempfile
         >>> ws = Workspace.open(tempfile.mkdtemp())
         >>> raw, view = Node("table", "main.flights", "3"), Node("table", "features.congestion", "1")
-        >>> add_column_lineage(ws, raw, view, {"late": "dep_delay"})
-        >>> [edge.target_column for edge in downstream_columns(ws, raw, "dep_delay")]
+        >>> add_column_lineage(ws, raw, view, {"late": "dep_delay"}, how="mean over 3h")
+        >>> [edge.target_column for edge in downstream_columns(ws, "table:main.flights", "dep_delay")]
         ['late']
     """
     return walk_columns(ws, node, column, depth, up=False)

@@ -135,18 +135,17 @@ def _neighbours(chains: Iterable[list[Vertex]]) -> tuple[dict[Vertex, list[Verte
 
 def _order(levels: list[list[Vertex]], before: dict[Vertex, list[Vertex]], after: dict[Vertex, list[Vertex]]) -> None:
     """Sort each layer by the mean place of the neighbours, from left to right and back."""
+    place = {point: index for points in levels for index, point in enumerate(points)}
     for sweep in range(_SWEEPS):
         right = sweep % 2 == 0
         near = before if right else after
         for level in levels if right else levels[::-1]:
-            place = {point: index for points in levels for index, point in enumerate(points)}
             mean = {
-                point: sum(place[other] for other in near[point]) / len(near[point])
-                if near.get(point)
-                else place[point]
-                for point in level
+                point: sum(place[other] for other in found) / len(found) if found else place[point]
+                for point, found in ((point, near.get(point)) for point in level)
             }
             level.sort(key=mean.__getitem__)
+            place.update((point, index) for index, point in enumerate(level))
 
 
 def _rows(

@@ -166,6 +166,7 @@ def _exact(edge: Any, target: Node) -> ColumnEdge:
 
 
 def _how(source: Mapping[str, Any]) -> str:
-    changes = [one for one in source.get("transformations") or () if isinstance(one, Mapping)]
+    given = source.get("transformations")
+    changes = [one for one in (given if isinstance(given, list) else ()) if isinstance(one, Mapping)]
     words = (one.get("description") or str(one.get("subtype") or "").replace("IDENTITY", "").lower() for one in changes)
     return ", ".join(str(word) for word in words if word)

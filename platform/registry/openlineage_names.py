@@ -43,9 +43,12 @@ def dataset_name(ws: Workspace, node: Node) -> tuple[str, str]:
         >>> dataset_name(ws, Node("table", "main.flights", "3"))
         ('raylake://default', 'table:main.flights')
     """
-    namespace, space, name = node.name.partition(" ")
-    if node.kind == "dataset" and space and name:
-        return namespace.replace("%40", "@"), name.replace("%40", "@")
+    if node.kind == "dataset":
+        namespace, _, name = node.name.replace("%40", "@").partition(" ")
+        # Only what comes back as the same node: a name that somebody made up may look like anything.
+        foreign = namespace and name and not namespace.startswith(SCHEME)
+        if foreign and dataset_node(ws, namespace, name) == Node("dataset", node.name):
+            return namespace, name
     return f"{SCHEME}{ws.name}", f"{node.kind}:{node.name}"
 
 
@@ -89,7 +92,8 @@ def run_node(run: Mapping[str, Any]) -> Node:
     Raises:
         DataError: The run id is no UUID.
     """
-    named = (run.get("facets") or {}).get(NODE_FACET)
+    facets = run.get("facets")
+    named = facets.get(NODE_FACET) if isinstance(facets, Mapping) else None
     if isinstance(named, Mapping) and isinstance(named.get("name"), str):
         return Node("run", str(named["name"]), str(named.get("version", "")))
     try:

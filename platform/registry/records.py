@@ -342,3 +342,28 @@ class ColumnEdge(Shown):
     target: Node
     target_column: str
     how: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord(Shown):
+    """A source that was configured at run time.
+
+    Attributes:
+        name: Name of the source.
+        definition: What it reads, and how; the form of `raylake.data.source_to_plain`.
+        status: ``active`` or ``paused``.
+        revision: Grows by one with every change of the definition.
+        error: Why the last run failed, or ``""``.
+        last_run_at: When it ran last, or ``None``.
+        created_at: When it was added.
+        changed_at: When definition or status changed last.
+    """
+
+    name: str
+    definition: dict[str, Any]
+    status: str
+    revision: int
+    error: str
+    last_run_at: datetime | None
+    created_at: datetime
+    changed_at: datetime

@@ -112,7 +112,7 @@ def plain_text(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return "NaN" if math.isnan(value) else f"{value:,.6g}"
+        return "NaN" if math.isnan(value) else f"{value:.6g}"
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S UTC" if value.utcoffset() is not None else "%Y-%m-%d %H:%M:%S")
     if isinstance(value, Mapping):
@@ -125,7 +125,8 @@ def plain_text(value: Any) -> str:
 def _td(value: Any) -> str:
     right = isinstance(value, int | float) and not isinstance(value, bool)
     if right:
-        return f'<td class="n">{escape(f"{value:,}" if isinstance(value, int) else plain_text(value))}</td>'
+        number = f"{value:,}" if isinstance(value, int) else f"{value:,.6g}".replace("nan", "NaN")
+        return f'<td class="n">{escape(number)}</td>'
     return f"<td>{cell(value)}</td>"
 
 

@@ -22,6 +22,7 @@ from .registry_operations import OperationsContract
 from .registry_runs import RunsContract
 from .registry_steps import finished
 from .registry_tables import TablesContract
+from .registry_tracking import TrackingContract
 from .registry_versions import VersionsContract
 
 __all__ = ["RegistryConformance", "same_thing", "walk_by_hand"]
@@ -79,6 +80,7 @@ class RegistryConformance(
     LineageContract,
     AccessContract,
     ProcessContract,
+    TrackingContract,
 ):
     """The whole contract. A subclass gives a `ws` fixture: a `Workspace` with a new registry for every test."""
 

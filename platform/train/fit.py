@@ -13,7 +13,16 @@ import numpy as np
 import pyarrow as pa
 
 from ..core import Workspace
-from ..registry import Run, finish_run, log_metrics, marked, put_folder, settle_interrupted, start_run
+from ..registry import (
+    Run,
+    add_column_lineage,
+    finish_run,
+    log_metrics,
+    marked,
+    put_folder,
+    settle_interrupted,
+    start_run,
+)
 from .compute import Resources, resolve
 from .environment import environment
 from .evaluate import evaluate
@@ -95,7 +104,11 @@ def _start(ws: Workspace, spec: Spec, plan: Plan, resources: Resources, parent: 
         "validation_start": None if plan.split.start is None else plan.split.start.isoformat(),
     }
     inputs = [spec.training.version.node]
-    return start_run(ws, "train", spec.run_name, params=spec.to_dict(), tags=marked(tags), inputs=inputs, parent=parent)
+    params = spec.to_dict()
+    run = start_run(ws, "train", spec.run_name, params=params, tags=marked(tags), inputs=inputs, parent=parent)
+    used = {name: name for name in (*plan.columns, plan.label)}
+    add_column_lineage(ws, spec.training.version.node, run.node, used)
+    return run
 
 
 def _job(ws: Workspace, spec: Spec, plan: Plan, resources: Resources) -> Job:

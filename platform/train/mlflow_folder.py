@@ -83,8 +83,8 @@ def open_mlflow(folder: Path, threads: int, *, trusted: bool = False) -> tuple[d
         NotFound: A file is missing.
     """
     about = _read(folder)
-    given = about.get("flavors")
-    flavours: dict[Any, Any] = given if isinstance(given, dict) else {}
+    found = about.get("flavors")
+    flavours: dict[str, Any] = found if isinstance(found, dict) else {}
     makers: Mapping[str, Callable[..., tuple[Predictor, tuple[str, ...], bool]]] = {
         "xgboost": _xgboost,
         "sklearn": _sklearn,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import warnings
@@ -274,13 +275,19 @@ def _sizes(trials: int, concurrency: int | None) -> tuple[int, int]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Ray Tune's own CSV and TensorBoard files: the registry holds the results."""
-    name = "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"
-    former = os.environ.get(name)
+    """Without Ray Tune's own result files and its complaints about its state: the registry holds the results.
+
+    That state would serve to resume a study in Ray Tune's way, and is deleted at the end; on a full disk, Ray Tune
+    prints a traceback for it beside the one error that counts.
+    """
+    name, state = "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", logging.getLogger("ray.tune.execution.experiment_state")
+    former, level = os.environ.get(name), state.level
     os.environ[name] = "1"
+    state.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
+        state.setLevel(level)
         if former is None:
             del os.environ[name]
         else:

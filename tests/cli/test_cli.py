@@ -88,3 +88,35 @@ def test_an_object_that_cannot_be_imported_is_explained(tmp_path: Path, capsys: 
     for text, word in (("nothing", "package.module:name"), ("no_such:x", "no_such"), ("json:nope", "nope")):
         assert main(["features", "build", text, "--workspace", str(tmp_path)]) == 1
         assert word in capsys.readouterr().err
+
+
+def test_listing_runs_ends_those_of_dead_processes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ws = Workspace.open(tmp_path)
+    living = registry.start_run(ws, "train", "mine", tags=registry.marked())
+    dead = {"process": registry.marked()["process"] | {"started": 1}}
+    registry.start_run(ws, "train", "killed", tags=dead)
+    assert main(["registry", "runs", "--json", "--workspace", str(tmp_path)]) == 0
+    found = {run["name"]: run["status"] for run in json.loads(capsys.readouterr().out)}
+    assert found == {"mine": "running", "killed": "stopped"}
+    assert main(["status", "--json", "--workspace", str(tmp_path)]) == 0
+    assert [run["id"] for run in json.loads(capsys.readouterr().out)["runs"]] == [living.id]
+
+
+def test_a_table_shortens_ids_and_cuts_nothing_off(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    ws = Workspace.open(tmp_path)
+    run = registry.start_run(ws, "train", "flight-delay")
+    registry.finish_run(ws, run.id, metrics={f"metric_{index}": 0.5 for index in range(5)})
+    assert main(["registry", "runs", "--workspace", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert run.id[:12] in shown
+    assert run.id not in shown
+    assert "…" not in shown  # rich's sign for what it cut off
+    assert f"{run.created_at:%Y-%m-%d %H:%M}" in shown
+
+
+def test_an_unknown_model_is_an_error_and_not_an_empty_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["registry", "models", "nope", "--workspace", str(tmp_path)]) == 1
+    assert "'nope' is not registered" in capsys.readouterr().err

@@ -55,6 +55,19 @@ def every_route(app: FastAPI) -> Iterator[tuple[str, str]]:
             raise AssertionError(f"{route!r} is no kind of route that this test knows")
 
 
+def described(app: Any) -> Iterator[tuple[str, str, list[str]]]:
+    """Method, path and the names of the fields of every operation that OpenAPI describes."""
+    for path, operations in app.openapi()["paths"].items():
+        for method, operation in operations.items():
+            names = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"]
+            content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+            schema = content.get("schema", {})
+            if "$ref" in schema:
+                schema = app.openapi()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+            names += list(schema.get("properties", ()))
+            yield method.upper(), path, names
+
+
 def filled(path: str, value: str = "x") -> str:
     """The path with a value for each placeholder."""
     return PLACEHOLDER.sub(lambda _: value, path)

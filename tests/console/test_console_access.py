@@ -17,6 +17,8 @@ from raylake.core import Workspace
 from raylake.registry import access
 
 REFUSED = {400, 401, 429}
+# Routes of the tests' own, which no layer has.
+CREATE, POINT = "/api/2.0/mlflow/of-this-test/create", "/of-this-test/runs/log-metric"
 
 
 def test_no_route_answers_without_a_token(ws: Workspace) -> None:
@@ -170,16 +172,16 @@ def _made(request: Request) -> JSONResponse:
 
 def test_changes_are_audited_with_who_what_and_where(ws: Workspace) -> None:
     with locked_client(ws, client=("10.0.0.7", 1)) as client:
-        add_route(client, "/api/2.0/mlflow/runs/create", _made)
+        add_route(client, CREATE, _made)
         editor = bearer(ws, "editor")
         body = {"experiment_id": "0", "tags": [{"key": "k", "value": "s3cret"}], "description": "s3cret"}
-        client.post("/api/2.0/mlflow/runs/create", headers=editor, json=body)
-        client.post("/api/2.0/mlflow/runs/create", headers=editor, json={})
-        client.post("/api/2.0/mlflow/runs/none", headers=editor, json=body)
+        client.post(CREATE, headers=editor, json=body)
+        client.post(CREATE, headers=editor, json={})
+        client.post("/api/2.0/mlflow/none/create", headers=editor, json=body)
         client.get("/api/raylake/me", headers=editor)
         second, first = [entry for entry in access.audit(ws) if entry.address != "local"]
         assert (first.user, first.address, first.status) == ("editor", "10.0.0.7", 200)
-        assert first.action == "POST /api/2.0/mlflow/runs/create"
+        assert first.action == f"POST {CREATE}"
         assert first.token == access.tokens(ws)[0].id
         assert (first.subject, second.subject) == ({"experiment_id": "0"}, {"run_id": "a1"})
         assert "s3cret" not in repr([first, second])
@@ -203,11 +205,11 @@ def test_tokens_made_over_http_are_audited_once(ws: Workspace) -> None:
 
 def test_data_points_are_counted_per_run(ws: Workspace) -> None:
     with locked_client(ws) as client:
-        add_route(client, "/api/2.0/mlflow/runs/log-metric", lambda request: JSONResponse({}))
+        add_route(client, POINT, lambda request: JSONResponse({}))
         editor = bearer(ws, "editor")
         for number in range(30):
             body = {"run_id": f"r{number % 2}", "key": "loss", "value": 0.5}
-            assert client.post("/api/2.0/mlflow/runs/log-metric", headers=editor, json=body).status_code == 200
+            assert client.post(POINT, headers=editor, json=body).status_code == 200
     entries = [entry for entry in access.audit(ws) if entry.action.endswith("log-metric")]
     assert sum(entry.count for entry in entries) == 30
     assert {entry.subject["run_id"] for entry in entries} == {"r0", "r1"} and len(entries) < 12
@@ -228,9 +230,9 @@ def test_a_change_that_cannot_be_audited_is_not_confirmed(ws: Workspace, monkeyp
         raise StorageError("disk full")
 
     client, editor = locked_client(ws), bearer(ws, "editor")
-    add_route(client, "/api/2.0/mlflow/runs/create", _made)
+    add_route(client, CREATE, _made)
     monkeypatch.setattr(trail, "record_changes", full)
-    answer = client.post("/api/2.0/mlflow/runs/create", headers=editor, json={})
+    answer = client.post(CREATE, headers=editor, json={})
     assert answer.status_code == 503 and "not audited" in answer.json()["message"]
     assert "a1" not in answer.text
 

@@ -48,3 +48,10 @@ def test_a_fixed_path_wins_and_keeps_its_methods_and_errors(ws: Workspace) -> No
     assert client.post("/a/b").status_code == 405 and client.get("/a/b/").status_code == 404
     answer = client.post("/a/c")
     assert (answer.status_code, answer.json()["error"]) == (404, "NotFound")
+
+
+def test_what_is_wrong_with_a_request_is_told_in_a_few_words(ws: Workspace) -> None:
+    client = TestClient(create_app(ws))
+    answer = client.post("/api/raylake/tokens", json={"user": "a", "scopes": [{}] * 10_000, "x" * 9000: "s3cret"})
+    assert answer.status_code == 422 and len(answer.text) < 3000 and "s3cret" not in answer.text
+    assert "scopes.0" in answer.json()["message"] and "more" in answer.json()["message"]

@@ -41,7 +41,7 @@ print(json.dumps({
 
 
 @contextmanager
-def started(*arguments: str, code: int = 0) -> Iterator[dict[str, Any]]:
+def started(*arguments: str, stop: signal.Signals = signal.SIGTERM) -> Iterator[dict[str, Any]]:
     """`raylake server` in a process of its own; gives what it printed, and its process id."""
     command = [sys.executable, "-m", "raylake.cli.app", "server", "--port", "0", "--json", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -55,8 +55,10 @@ def started(*arguments: str, code: int = 0) -> Iterator[dict[str, Any]]:
         assert text, process.stderr.read()
         yield {**json.loads(text), "pid": process.pid}
     finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) in (code, -signal.SIGTERM), process.stderr.read()
+        process.send_signal(stop)
+        # Ctrl-C is how people stop it; systemd and the like expect the signal that they sent.
+        assert process.wait(30) == (0 if stop == signal.SIGINT else -signal.SIGTERM)
+        assert "Traceback" not in process.stderr.read()
 
 
 def mlflow_client(code: str, **environment: str) -> Any:
@@ -140,6 +142,10 @@ def test_what_is_asked_for_wrongly(tmp_path: Path, capsys: pytest.CaptureFixture
     twice = ["--workspace", str(tmp_path / "a"), "--workspace", str(tmp_path / "b")]
     assert main(["server", *twice]) == 1
     assert "two workspaces are called 'default'" in capsys.readouterr().err
+    for name in ("Team", "a b", "", "..", "a@b"):
+        assert main(["server", "--workspace", f"{name}={tmp_path / 'never'}"]) == 1
+        assert "workspace name" in capsys.readouterr().err
+    assert not (tmp_path / "never").exists()
     (tmp_path / "file").write_text("no certificate")
     files = ["--tls-cert", str(tmp_path / "file"), "--tls-key", str(tmp_path / "file")]
     assert main(["server", "--workspace", str(tmp_path / "a"), "--port", "0", *files]) == 1
@@ -203,7 +209,7 @@ def test_behind_a_proxy_the_log_names_the_client(tmp_path: Path) -> None:
     forwarded = {"x-forwarded-for": "198.51.100.9"}
     for arguments, address in ((["--proxy", "127.0.0.1", "--no-auth"], "198.51.100.9"), ([], "127.0.0.1")):
         lake = tmp_path / str(len(arguments))
-        with started("--workspace", str(lake), *arguments) as told:
+        with started("--workspace", str(lake), *arguments, stop=signal.SIGINT) as told:
             assert httpx.post(f"{told['url']}/api/raylake/tokens", json={"user": "a"}, headers=forwarded).is_success
         (entry,) = access.audit(Workspace.open(lake))
         assert entry.address == address

@@ -309,3 +309,10 @@ def test_nothing_here_started_ray(ws: Workspace) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, ws.root], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_many_partitions_do_not_run_out_of_files(ws: Workspace) -> None:
+    """More partitions than a process may hold files open, and one file each when a write brings them whole."""
+    rows = pa.table({"p": [n % 1500 for n in range(3000)], "n": range(3000)})
+    assert data.write(ws, "parts", rows, partition_by=["p"]).metrics["files"] == 1500
+    assert data.table(ws, "parts", filter=[("p", "==", 7)])["n"].to_pylist() == [7, 1507]

@@ -50,28 +50,24 @@ def test_the_story_has_a_good_end(told: tuple[Path, dict[str, object]]) -> None:
     assert {"ray dashboard", "endpoint docs", "report 2013-07"} <= set(result["urls"])  # type: ignore[call-overload]
 
 
-def test_a_second_run_adds_no_row_and_fails_nowhere(told: tuple[Path, dict[str, object]]) -> None:
+def test_a_second_run_adds_no_row_and_keeps_an_endpoint_that_curl_reaches(
+    told: tuple[Path, dict[str, object]],
+) -> None:
     folder, first = told
     ws = Workspace.open(folder)
     names = ["flights", "weather", "planes", "predictions.flight-delay", "truth.flight-delay"]
     before = {name: data.table(ws, name).num_rows for name in names}
-    done = _demo(folder)
-    assert done.returncode == 0, done.stderr
-    assert "seconds in all" in done.stdout
-    assert {name: data.table(ws, name).num_rows for name in names} == before
-    log = data.table(ws, "predictions.flight-delay", columns=["id"])["id"]
-    assert len(log.unique()) == len(log)
-    assert f"{sum(month['requests'] for month in first['months']):,} requests" in done.stdout  # type: ignore[attr-defined]
-
-
-def test_keep_leaves_an_endpoint_that_curl_reaches(told: tuple[Path, dict[str, object]]) -> None:
-    folder, _ = told
-    ws = Workspace.open(folder)
     command = [RAYLAKE, "demo", "--fast", "--keep", "--workspace", str(folder)]
     env = {**_environment(), "RAYLAKE_RAY_ADDRESS": "auto"}
     try:
         done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
         assert done.returncode == 0, done.stderr
+        assert "seconds in all" in done.stdout
+        assert "done before: " in done.stdout
+        assert f"{sum(month['requests'] for month in first['months']):,} requests" in done.stdout  # type: ignore[attr-defined]
+        assert {name: data.table(ws, name).num_rows for name in names} == before
+        log = data.table(ws, "predictions.flight-delay", columns=["id"])["id"]
+        assert len(log.unique()) == len(log)
         (curl,) = re.findall(r"^curl .*?\}'$", done.stdout, re.MULTILINE | re.DOTALL)
         answer = json.loads(subprocess.run(["bash", "-c", curl], capture_output=True, text=True, check=True).stdout)
         assert 0 <= answer["predictions"][0] <= 1
@@ -97,8 +93,10 @@ def test_two_at_once_are_refused_and_an_interrupted_one_goes_on(tmp_path: Path) 
     assert not _processes_of(tmp_path)
     done = _demo(tmp_path, "--json")
     assert done.returncode == 0, done.stderr
+    assert "(raylet)" not in errors + done.stderr, "Ray's own messages reached the terminal"
     result = json.loads(done.stdout)
     assert result["failed_requests"] == 0
+    assert {f"report 2013-{month:02d}" for month in range(7, 13)} <= set(result["urls"])
     log = data.table(Workspace.open(tmp_path), "predictions.flight-delay", columns=["id"])["id"]
     assert len(log.unique()) == len(log)
 

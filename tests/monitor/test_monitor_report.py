@@ -15,7 +15,8 @@ from monitor_world import FAKE, INSTANT, World, moment
 from raylake import registry
 from raylake.core import DataError, NotFound, Workspace
 from raylake.monitor import Renderer, add_labels, report, report_async
-from raylake.monitor.figures import trained_until
+from raylake.monitor.figures import measure, trained_until
+from raylake.monitor.page import with_heading
 
 JULY = (moment(7), moment(8))
 
@@ -169,3 +170,17 @@ def test_the_model_says_where_its_training_ends_whatever_other_times_its_table_h
     made.rows = made.rows.append_column("expires", expires)
     version = made.deploy(moment(7))
     assert trained_until(ws, version) == made.between(moment(1), moment(7))["at"][-1].as_py()
+
+
+def test_the_page_says_what_it_is_about_and_which_figures_count(world: World) -> None:
+    model = registry.model_version(world.ws, "delay@champion")
+    figures = measure(world.ws, world.endpoint, JULY, model=model)
+    page = with_heading(b"<html><head></head><body>evidently</body></html>", figures, (2_000, 300)).decode()
+    assert "<title>Drift of delays, 2013-07-01 00:00 to 2013-08-01 00:00 UTC</title>" in page
+    assert "training data of delay@1" in page
+    assert f"Drifted: 1 of 3 input columns (33%), measured on all {figures.metrics['rows']:,} rows" in page
+    assert "training.first@1" in page
+    assert "No labels are known of this window yet." in page
+    assert "2,000 and 300 rows" in page
+    assert page.endswith("evidently</body></html>")
+    assert with_heading(b"{}", figures, (1, 1)) == b"{}"

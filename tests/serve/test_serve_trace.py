@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pyarrow as pa
 import pytest
-from serve_models import ROW, StandIn
+from serve_models import LIVE_ROW, ROW, StandIn, register_level, store_weather
 
 from raylake import data, registry, serve
 from raylake.core import Node, NotFound, Workspace
@@ -113,3 +114,20 @@ def test_what_is_not_there_is_said(ws: Workspace, made: object) -> None:
     capture(ws, "aaaa-1", 1)
     with pytest.raises(NotFound, match=r"'zzz' is not in the log \(searched: predictions.delays\)"):
         serve.trace(ws, "zzz")
+
+
+@pytest.mark.slow
+def test_an_answer_of_a_running_endpoint(ray_ws: Workspace, tmp_path: Path) -> None:
+    store_weather(ray_ws)
+    model = register_level(ray_ws, tmp_path / "v1", 0.25, alias="champion")
+    endpoint = serve.deploy(ray_ws, "delay@champion", autoscale=serve.Autoscale(1, 1))
+    try:
+        answer = httpx.post(endpoint.predict_url, json={"rows": [LIVE_ROW]}, timeout=30).json()
+        serve.wait_captured(ray_ws, "delay", 1)
+    finally:
+        serve.shutdown(ray_ws)
+    found = serve.trace(ray_ws, answer["id"])
+    assert found.model.node == model.node
+    assert found.prediction.value == pytest.approx(answer["predictions"][0])
+    assert found.prediction.inputs["temp"] == 60.0  # as the model saw it, looked up online
+    assert str(Node("endpoint", "delay")) in {str(edge.target) for edge in found.graph.edges}

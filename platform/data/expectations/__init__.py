@@ -11,14 +11,13 @@ from .rules import (
     refers_to,
     satisfies,
 )
-from .whole import at_least_rows, duration, fresh, rows_between, similar, unique
+from .whole import at_least_rows, fresh, rows_between, similar, unique
 
 __all__ = [
     "Expectation",
     "OnFail",
     "at_least_rows",
     "between",
-    "duration",
     "fresh",
     "holds",
     "matches",

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from datetime import timedelta
-
-from ...core import ConfigError
+from ...core import ConfigError, duration
 from .rules import Expectation, OnFail
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def unique(*columns: str, on_fail: OnFail = "quarantine") -> Expectation:
@@ -64,7 +59,7 @@ def fresh(column: str, within: str, *, on_fail: OnFail = "warn") -> Expectation:
         >>> fresh("observed_at", "2h").name
         'fresh(observed_at, 2h)'
     """
-    duration(within)
+    duration(within, f"fresh({column}) within")
     return Expectation("fresh", (column,), (within,), _no_row(on_fail, "fresh"))
 
 
@@ -83,22 +78,6 @@ def similar(column: str, *, most: float = 0.25, on_fail: OnFail = "warn") -> Exp
     if not most > 0:
         raise ConfigError(f"similar({column}) with most={most} would never pass: use a number above 0, such as 0.25")
     return Expectation("similar", (column,), (most,), _no_row(on_fail, "similar"))
-
-
-def duration(text: str) -> timedelta:
-    """A length of time from its text.
-
-    Raises:
-        ConfigError: The text has another form.
-
-    Example:
-        >>> duration("90m")
-        datetime.timedelta(seconds=5400)
-    """
-    found = re.fullmatch(r"(\d+)([smhd])", text)
-    if found is None:
-        raise ConfigError(f"duration {text!r} is not valid: use a number and s, m, h or d, such as '2h'")
-    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
 
 
 def _no_row(on_fail: OnFail, rule: str) -> OnFail:

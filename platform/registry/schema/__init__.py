@@ -10,6 +10,16 @@ from .lineage import ColumnEdgeRow, EdgeRow, LineageEventRow, NodeRow
 from .logged_models import LoggedModelMetricRow, LoggedModelParamRow, LoggedModelRow, LoggedModelTagRow
 from .models import AliasMoveRow, AliasRow, ModelRow, ModelTagRow, ModelVersionRow, ModelVersionTagRow
 from .operations import DeploymentRow, DriftReportRow
+from .pipelines import (
+    PipelineCacheRow,
+    PipelineDeliveryRow,
+    PipelinePoolRow,
+    PipelineRunRow,
+    PipelineScheduleRow,
+    PipelineStepRow,
+    PipelineVersionRow,
+)
+from .sources import SourceRow
 from .tracking import (
     DatasetInputRow,
     DatasetRow,
@@ -54,10 +64,18 @@ __all__ = [
     "ModelVersionTagRow",
     "NodeRow",
     "ParamRow",
+    "PipelineCacheRow",
+    "PipelineDeliveryRow",
+    "PipelinePoolRow",
+    "PipelineRunRow",
+    "PipelineScheduleRow",
+    "PipelineStepRow",
+    "PipelineVersionRow",
     "Row",
     "RunModelRow",
     "RunRow",
     "TableInfoRow",
+    "SourceRow",
     "TableVersionRow",
     "WebhookDeliveryRow",
     "WebhookRow",

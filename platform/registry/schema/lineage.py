@@ -20,10 +20,8 @@ class NodeRow(Row, table=True):
     """
 
     __tablename__ = "lineage_node"
-    __table_args__: ClassVar[Any] = (
-        UniqueConstraint("kind", "name", "version"),
-        ForeignKeyConstraint(["thing"], ["lineage_node.id"]),
-    )
+    # No foreign key on `thing`: SQLite could then neither add nor drop the column in place.
+    __table_args__: ClassVar[Any] = (UniqueConstraint("kind", "name", "version"),)
 
     id: int | None = Field(default=None, primary_key=True, sa_type=Sequence)
     kind: str = Field(sa_type=CleanText)
@@ -56,8 +54,9 @@ class ColumnEdgeRow(Row, table=True):
     __table_args__: ClassVar[Any] = (
         UniqueConstraint("source", "source_column", "target", "target_column"),
         Index(None, "target", "target_column"),
-        ForeignKeyConstraint(["source"], ["lineage_node.id"]),
-        ForeignKeyConstraint(["target"], ["lineage_node.id"]),
+        # Who purges a run removes its node: what is known of its columns goes with it.
+        ForeignKeyConstraint(["source"], ["lineage_node.id"], ondelete="CASCADE"),
+        ForeignKeyConstraint(["target"], ["lineage_node.id"], ondelete="CASCADE"),
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=Sequence)

@@ -6,6 +6,7 @@ thread that is three times faster, alone one and a half. PostgreSQL gets arrays.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -70,6 +71,23 @@ def insert(connection: Connection, bulk: Bulk, rows: Sequence[tuple[Any, ...]]) 
             values = tuple(chain.from_iterable(rows[done : done + size]))
             connection.exec_driver_sql(_values(bulk, size), values)
             done += size
+
+
+def read_in(
+    connection: Connection, table: str, columns: str, key: str, values: Sequence[Any], *, lock: bool = False
+) -> Sequence[Any]:
+    """`columns` of the rows of `table` whose `key` is among `values`; locked in the order of numbers, if asked.
+
+    One text of a statement however many values there are.
+    """
+    if not values:
+        return []
+    query = f"SELECT {columns} FROM {table} WHERE {key} "
+    if connection.dialect.name == "postgresql":
+        query += "= ANY(%s)" + (" ORDER BY seq FOR NO KEY UPDATE" if lock else "")
+        return connection.exec_driver_sql(query, ([*values],)).fetchall()
+    query += "IN (SELECT value FROM json_each(?))"
+    return connection.exec_driver_sql(query, (json.dumps([*values]),)).fetchall()
 
 
 @lru_cache(maxsize=64)

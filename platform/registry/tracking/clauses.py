@@ -12,6 +12,7 @@ from .grammar import Condition, Value
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_FOREVER = 1e18  # milliseconds, far beyond both
 _GLOB = str.maketrans({"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"})
 Clause = ColumnElement[bool]
 
@@ -56,7 +57,7 @@ def compare_metric(value: ColumnElement[Any], is_nan: ColumnElement[Any], condit
 
 def compare_moment(column: ColumnElement[Any], comparator: str, value: Value) -> Clause:
     """A time compared with milliseconds since 1970; what it has beyond milliseconds does not count."""
-    number = cast(float, value)
+    number = max(min(cast(float, value), _FOREVER), -_FOREVER)
     up, down = math.ceil(number), math.floor(number)
     match comparator:
         case "<":

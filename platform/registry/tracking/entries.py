@@ -6,21 +6,20 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, update
 
 from ...core import Conflict, Deleted, NotFound, RaylakeError
 from ..columns import clean
-from ..schema import ParamRow, RunRow
+from ..schema import MAPPERS
 from ..schema.tracking import ACTIVE
-from .bulk import LATEST, METRICS, PARAMS, TAGS, insert
+from .bulk import LATEST, METRICS, PARAMS, TAGS, insert, read_in
 from .labels import Label, refuse_change, same_value
 
 NAME_TAG, PARENT_TAG = "mlflow.runName", "mlflow.parentRunId"  # kept as columns of the run
 Point = tuple[str, int, int, float]  # key, step, microseconds, value
 _Row = tuple[int, str, int, int, float, bool]
-_RUN = RunRow.__table__  # type: ignore[attr-defined]
-_PARAM = ParamRow.__table__  # type: ignore[attr-defined]
-_MOST = 10_000  # values in one IN
+_TABLES = MAPPERS.metadata.tables
+_RUN = _TABLES["run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,23 +95,14 @@ def ended_run(run_id: str, name: str, status: str) -> Conflict:
 
 
 def _locked(connection: Connection, ids: set[str]) -> Mapping[str, _Known]:
-    columns = (_RUN.c.id, _RUN.c.seq, _RUN.c.name, _RUN.c.status, _RUN.c.lifecycle)
-    found: dict[str, _Known] = {}
-    wanted = sorted(ids)
-    for start in range(0, len(wanted), _MOST):
-        query = select(*columns).where(_RUN.c.id.in_(wanted[start : start + _MOST])).order_by(_RUN.c.seq)
-        for row in connection.execute(query.with_for_update(key_share=True)):
-            found[row[0]] = _Known(*row[1:])
-    return found
+    rows = read_in(connection, "run", "id, seq, name, status, lifecycle", "id", sorted(ids), lock=True)
+    return {row[0]: _Known(*row[1:]) for row in rows}
 
 
 def _params(connection: Connection, seqs: set[int]) -> dict[int, dict[str, tuple[str, bool]]]:
     found: dict[int, dict[str, tuple[str, bool]]] = {seq: {} for seq in seqs}
-    wanted = sorted(seqs)
-    for start in range(0, len(wanted), _MOST):
-        query = select(_PARAM).where(_PARAM.c.run_seq.in_(wanted[start : start + _MOST]))
-        for seq, key, text, typed in connection.execute(query):
-            found[seq][key] = (text, typed)
+    for seq, key, text, typed in read_in(connection, "param", "run_seq, key, value, typed", "run_seq", sorted(seqs)):
+        found[seq][key] = (text, typed)
     return found
 
 

@@ -97,6 +97,8 @@ EXPERIMENTS = Vocabulary(
     numbers={"creation_time": "creation_time", "last_update_time": "last_update_time"},
     listed=frozenset({"experiment_id"}),
 )
+LONGEST, LONGEST_ORDER = 100_000, 1000  # characters of a filter, of a key of an order
+MOST_LISTED = 10_000  # texts of a list: databases bind no more than some 30,000 values
 _DATASET_KEYS = ("name", "digest", "context")
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -151,7 +153,7 @@ def parse_order(text: str, words: Vocabulary = RUNS) -> Order:
         >>> parse_order("metrics.`val auc` DESC")
         Order(kind='metric', key='val auc', ascending=False)
     """
-    found = _ORDER.fullmatch(text)
+    found = _ORDER.fullmatch(text) if len(text) <= LONGEST_ORDER else None
     names = _tokens(found["name"]) if found else []
     if not found or len(names) != 1 or names[0].kind != "name":
         raise DataError(f"Invalid order_by clause '{text:.200}': use a name such as metrics.auc, then ASC or DESC")
@@ -162,11 +164,14 @@ def parse_order(text: str, words: Vocabulary = RUNS) -> Order:
 
 
 def _tokens(text: str) -> list[_Token]:
+    if len(text) > LONGEST:
+        raise _invalid(text, f"it has {len(text):,} characters: ask with at most {LONGEST:,}")
+    text = text.rstrip()
     found, at = [], 0
-    while text[at:].strip():
+    while at < len(text):
         token = _TOKEN.match(text, at)
-        if token is None or token.end() == at:
-            raise _invalid(text, f"cannot read {text[at:].strip()[:50]!r}")
+        if token is None:
+            raise _invalid(text, f"cannot read {text[at : at + 50].strip()!r}")
         kind = token.lastgroup or ""
         found.append(_Token(kind, token[kind]))
         at = token.end()
@@ -249,6 +254,8 @@ def _list(token: _Token, text: str, kind: str, key: str, words: Vocabulary) -> t
         at = item.end()
         if item[2] != ",":
             break
+    if len(found) > MOST_LISTED:
+        raise _invalid(text, f"a list of {len(found):,} texts: ask for at most {MOST_LISTED:,} at once")
     if not found or inner[at:].strip():
         raise _invalid(text, "expected a non-empty list of quoted texts, such as ('a', 'b')")
     return tuple(found)

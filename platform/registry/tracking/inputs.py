@@ -11,13 +11,14 @@ from sqlmodel import Session
 from ...core import Workspace
 from ..engine import reading, writing
 from ..rows import insert_new
-from ..schema import DatasetInputRow, DatasetRow, RunModelRow, RunRow
+from ..schema import MAPPERS, DatasetInputRow, DatasetRow, RunModelRow
 from ..schema.tracking import ACTIVE
 from .entries import deleted_run, unknown_run
 from .values import Dataset, ModelLink
 
-_RUN, _DATASET = RunRow.__table__, DatasetRow.__table__  # type: ignore[attr-defined]
-_INPUT = DatasetInputRow.__table__  # type: ignore[attr-defined]
+_TABLES = MAPPERS.metadata.tables
+_RUN, _DATASET = _TABLES["run"], _TABLES["dataset"]
+_INPUT = _TABLES["dataset_input"]
 MOST_SUMMARIES = 1000
 
 
@@ -56,7 +57,7 @@ def dataset_summaries(ws: Workspace, experiment_ids: Sequence[int]) -> list[tupl
     joined = _INPUT.join(_DATASET, _INPUT.c.dataset_id == _DATASET.c.id)
     query = select(*columns).select_from(joined).where(_DATASET.c.experiment_id.in_(experiment_ids)).distinct()
     with reading(ws) as session:
-        return [tuple(row) for row in session.execute(query.limit(MOST_SUMMARIES))]  # type: ignore[misc]
+        return [tuple(row) for row in session.execute(query.limit(MOST_SUMMARIES))]
 
 
 def _active(session: Session, run_id: str) -> tuple[int, int]:

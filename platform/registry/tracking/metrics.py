@@ -14,13 +14,14 @@ from ...core import DataError, NotFound, Workspace
 from ..columns import numbers
 from ..engine import reading, transaction, writing
 from ..rows import LARGEST
-from ..schema import MetricRow, RunRow, TagRow
+from ..schema import MAPPERS
 from .clock import microseconds
-from .entries import Entry, Point, cleaned, deleted_run, raise_first, unknown_run, write
+from .entries import NAME_TAG, PARENT_TAG, Entry, Point, cleaned, deleted_run, raise_first, unknown_run, write
 from .labels import packed
 from .values import Measurement
 
-_RUN, _METRIC, _TAG = RunRow.__table__, MetricRow.__table__, TagRow.__table__  # type: ignore[attr-defined]
+_TABLES = MAPPERS.metadata.tables
+_RUN, _METRIC, _TAG = _TABLES["run"], _TABLES["metric"], _TABLES["tag"]
 
 
 def log_metrics(ws: Workspace, run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
@@ -86,7 +87,7 @@ def set_tags(ws: Workspace, run_id: str, tags: Mapping[str, Any]) -> None:
 
 
 def delete_tag(ws: Workspace, run_id: str, key: str) -> None:
-    """Remove a label of a run.
+    """Remove a label of a run. Removing `mlflow.runName` does nothing: a run has a name.
 
     Raises:
         NotFound: The run or the label is unknown.
@@ -102,8 +103,13 @@ def delete_tag(ws: Workspace, run_id: str, key: str) -> None:
         seq, lifecycle = _identity(session, run_id)
         if lifecycle != "active":
             raise deleted_run(run_id)
-        gone = _TAG.delete().where(_TAG.c.run_seq == seq, _TAG.c.key == key)
-        if session.execute(gone).rowcount == 0:  # type: ignore[attr-defined]
+        if key == NAME_TAG:
+            return
+        if key == PARENT_TAG:
+            session.execute(_RUN.update().where(_RUN.c.seq == seq).values(parent=None))
+            return
+        gone = _TAG.delete().where(_TAG.c.run_seq == seq, _TAG.c.key == key).returning(_TAG.c.key)
+        if session.execute(gone).first() is None:
             raise NotFound(f"No tag with name: {key} in run with id {run_id}")
 
 
@@ -115,7 +121,15 @@ def metric_history(ws: Workspace, run_id: str, key: str) -> list[tuple[int, floa
     Raises:
         NotFound: The run is unknown.
 
-    Example: see `log_metrics`.
+    Example:
+        >>> import tempfile
+        >>> from raylake.registry import start_run
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> fit = start_run(ws, "fit", "first")
+        >>> for step, loss in enumerate([0.9, 0.5], start=1):
+        ...     log_metrics(ws, fit.id, {"loss": loss}, step=step)
+        >>> metric_history(ws, fit.id, "loss")
+        [(1, 0.9), (2, 0.5)]
     """
     with reading(ws) as session:
         seq, _ = _identity(session, run_id)

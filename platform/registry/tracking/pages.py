@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 
 import orjson
 
@@ -30,7 +29,7 @@ def offset_of(token: str) -> int:
         return 0
     try:
         decoded = base64.b64decode(token)
-    except binascii.Error as error:
+    except ValueError as error:  # not ASCII, or no base64
         raise DataError("Invalid page token, could not base64-decode") from error
     try:
         found = orjson.loads(decoded)

@@ -13,13 +13,14 @@ from sqlmodel import Session
 from ...core import Conflict, Workspace
 from ..engine import now, writing
 from ..rows import listed
-from ..schema import EdgeRow, ExperimentRow, ModelVersionRow, NodeRow, RunRow
+from ..schema import MAPPERS
 from ..schema.tracking import ACTIVE, DELETED
 from .entries import unknown_run
 from .experiments import DEFAULT_EXPERIMENT
 
-_RUN, _EXPERIMENT = RunRow.__table__, ExperimentRow.__table__  # type: ignore[attr-defined]
-_VERSION, _NODE, _EDGE = (row.__table__ for row in (ModelVersionRow, NodeRow, EdgeRow))  # type: ignore[attr-defined]
+_TABLES = MAPPERS.metadata.tables
+_RUN, _EXPERIMENT = _TABLES["run"], _TABLES["experiment"]
+_VERSION, _NODE, _EDGE = _TABLES["model_version"], _TABLES["lineage_node"], _TABLES["lineage_edge"]
 _CHUNK = 500
 
 

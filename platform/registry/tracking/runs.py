@@ -11,12 +11,12 @@ from uuid import uuid4
 from sqlmodel import Session, col, select
 
 from ...core import DataError, Node, Workspace
-from ..columns import numbers
+from ..columns import clean, numbers
 from ..engine import now, reading, writing
 from ..lineage import connect
 from ..records import Run
 from ..rows import texts
-from ..schema import LatestMetricRow, RunRow
+from ..schema import MAPPERS, LatestMetricRow, RunRow
 from ..schema.tracking import ACTIVE, DELETED
 from .bulk import PARAMS, TAGS, insert
 from .clock import microseconds
@@ -24,8 +24,11 @@ from .entries import Entry, Point, deleted_run, ended_run, raise_first, unknown_
 from .experiments import DEFAULT_EXPERIMENT, active
 from .labels import Label, packed
 from .values import RunView
-from .views import record, select_runs, views
+from .views import artifact_uri, record, select_runs, views
 
+_TABLES = MAPPERS.metadata.tables
+_RUN = _TABLES["run"]
+_INSERT = _RUN.insert().returning(_RUN.c.seq)
 STATUSES = ("scheduled", "running", "finished", "failed", "stopped")
 _ENDED = ("finished", "failed", "stopped")
 
@@ -112,25 +115,38 @@ def _create(session: Session, new: NewRun) -> RunView:
     if which is None:
         above = session.exec(select(RunRow.experiment_id).where(RunRow.id == new.parent)).first()
         which = DEFAULT_EXPERIMENT if above is None else above
-    row = RunRow(
-        id=new.id,
-        kind=new.kind,
-        name=new.name,
-        status="running",
-        inputs=texts(new.inputs),
-        outputs=[],
-        parent=new.parent,
-        created_at=new.created_at or now(),
-        experiment_id=active(session, which).id or DEFAULT_EXPERIMENT,
-        user_id=new.user_id,
-    )
-    session.add(row)
-    session.flush()
+    home = active(session, which)
+    begun: dict[str, Any] = {
+        "id": new.id,
+        "kind": clean(new.kind),
+        "name": clean(new.name),
+        "status": "running",
+        "parent": new.parent,
+        "error": "",
+        "created_at": new.created_at or now(),
+        "user_id": clean(new.user_id),
+        "artifact": None,
+        "ended_at": None,
+        "lifecycle": ACTIVE,
+    }
+    kept = {"experiment_id": home.id, "inputs": texts(new.inputs), "outputs": []}
+    seq = session.execute(_INSERT, {**begun, **kept}).scalar_one()
     connection = session.connection()
-    insert(connection, PARAMS, [(row.seq, *label) for label in new.params])
-    insert(connection, TAGS, [(row.seq, *label) for label in new.tags])
-    connect(session, new.inputs, [Node("run", row.id)])
-    return _view(session, row.id)
+    insert(connection, PARAMS, [(seq, *label) for label in new.params])
+    insert(connection, TAGS, [(seq, *label) for label in new.tags])
+    connect(session, new.inputs, [Node("run", new.id)])
+    return RunView(
+        **begun,
+        experiment_id=home.id or DEFAULT_EXPERIMENT,
+        artifact_uri=artifact_uri(home.id or DEFAULT_EXPERIMENT, home.artifact_location, new.id),
+        params={key: (text, typed) for key, text, typed in new.params},
+        tags={key: (text, typed) for key, text, typed in new.tags},
+        metrics=(),
+        datasets=(),
+        models=(),
+        inputs=tuple(dict.fromkeys(new.inputs)),
+        outputs=(),
+    )
 
 
 def finish_run(

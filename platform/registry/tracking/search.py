@@ -10,30 +10,22 @@ from sqlalchemy import ColumnElement, Select, Text, case, cast, func, literal, n
 from ...core import DataError, Workspace
 from ..engine import reading
 from ..records import Run
-from ..schema import (
-    DatasetInputRow,
-    DatasetRow,
-    ExperimentRow,
-    ExperimentTagRow,
-    LatestMetricRow,
-    ParamRow,
-    RunRow,
-    TagRow,
-)
+from ..schema import MAPPERS, ExperimentRow
 from ..schema.tracking import ACTIVE
 from .clauses import Clause, compare_metric, compare_moment, compare_text, in_order
 from .entries import NAME_TAG, PARENT_TAG
 from .experiments import find, records
-from .grammar import EXPERIMENTS, PRESENCE, Condition, Order, parse_filter, parse_order
+from .grammar import EXPERIMENTS, MOST_LISTED, PRESENCE, Condition, Order, parse_filter, parse_order
 from .pages import offset_of, token_of
 from .values import Experiment, Page, RunView
 from .views import record, select_runs, views
 
 MOST = 50_000  # results of one page
-_RUN, _EXPERIMENT = RunRow.__table__, ExperimentRow.__table__  # type: ignore[attr-defined]
-_LATEST, _EXPERIMENT_TAG = LatestMetricRow.__table__, ExperimentTagRow.__table__  # type: ignore[attr-defined]
-_LABELS = {"param": ParamRow.__table__, "tag": TagRow.__table__}  # type: ignore[attr-defined]
-_INPUT, _DATASET = DatasetInputRow.__table__, DatasetRow.__table__  # type: ignore[attr-defined]
+_TABLES = MAPPERS.metadata.tables
+_RUN, _EXPERIMENT = _TABLES["run"], _TABLES["experiment"]
+_LATEST, _EXPERIMENT_TAG = _TABLES["metric_latest"], _TABLES["experiment_tag"]
+_LABELS = {"param": _TABLES["param"], "tag": _TABLES["tag"]}
+_INPUT, _DATASET = _TABLES["dataset_input"], _TABLES["dataset"]
 _STATUS = case(
     {
         "scheduled": "SCHEDULED",
@@ -120,6 +112,8 @@ def search_views(
         dialect = session.get_bind().dialect.name
         query = select_runs()
         if experiment_ids is not None:
+            if len(experiment_ids) > MOST_LISTED:
+                raise DataError(f"{len(experiment_ids):,} experiments: search at most {MOST_LISTED:,} at once")
             query = query.where(_RUN.c.experiment_id.in_(experiment_ids))
         if lifecycle is not None:
             query = query.where(_RUN.c.lifecycle == lifecycle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,16 +12,14 @@ from sqlmodel import Session
 
 from ..records import Run
 from ..rows import parsed
-from ..schema import DatasetInputRow, DatasetRow, ExperimentRow, LatestMetricRow, ParamRow, RunModelRow, RunRow, TagRow
+from ..schema import MAPPERS
+from .bulk import read_in
 from .experiments import location
 from .labels import unpacked
 from .values import Dataset, Measurement, ModelLink, RunView
 
-_RUN, _EXPERIMENT = RunRow.__table__, ExperimentRow.__table__  # type: ignore[attr-defined]
-_LATEST, _DATASET = LatestMetricRow.__table__, DatasetRow.__table__  # type: ignore[attr-defined]
-_INPUT, _MODEL = DatasetInputRow.__table__, RunModelRow.__table__  # type: ignore[attr-defined]
-_PARAM, _TAG = ParamRow.__table__, TagRow.__table__  # type: ignore[attr-defined]
-_MOST = 10_000  # values in one IN
+_TABLES = MAPPERS.metadata.tables
+_RUN, _EXPERIMENT = _TABLES["run"], _TABLES["experiment"]
 
 
 def select_runs() -> Select[Any]:
@@ -33,7 +32,7 @@ def views(session: Session, query: Select[Any]) -> list[RunView]:
     """The runs of a query made from `select_runs`, in its order."""
     rows = session.execute(query).all()
     seqs = [row.seq for row in rows]
-    params, tags = _labels(session, _PARAM, seqs), _labels(session, _TAG, seqs)
+    params, tags = _labels(session, "param", seqs), _labels(session, "tag", seqs)
     metrics, datasets, models = _metrics(session, seqs), _datasets(session, seqs), _models(session, seqs)
     return [
         RunView(
@@ -43,7 +42,7 @@ def views(session: Session, query: Select[Any]) -> list[RunView]:
             status=row.status,
             lifecycle=row.lifecycle,
             experiment_id=row.experiment_id,
-            artifact_uri=f"{location(row.experiment_id, row.artifact_location).rstrip('/')}/{row.id}/artifacts",
+            artifact_uri=artifact_uri(row.experiment_id, row.artifact_location, row.id),
             user_id=row.user_id,
             parent=row.parent,
             created_at=row.created_at,
@@ -60,6 +59,16 @@ def views(session: Session, query: Select[Any]) -> list[RunView]:
         )
         for row in rows
     ]
+
+
+def artifact_uri(experiment_id: int, given: str | None, run_id: str) -> str:
+    """Where the artifacts of a run are, in an experiment whose artifacts are at `given`.
+
+    Example:
+        >>> artifact_uri(3, None, "1f2e")
+        'mlflow-artifacts:/3/1f2e/artifacts'
+    """
+    return f"{location(experiment_id, given).rstrip('/')}/{run_id}/artifacts"
 
 
 def record(view: RunView) -> Run:
@@ -89,44 +98,38 @@ def latest_metrics(session: Session, run_seq: int) -> dict[str, float]:
     return {metric.key: metric.value for metric in _metrics(session, [run_seq])[run_seq]}
 
 
-def _parts(seqs: Sequence[int]) -> Iterable[Sequence[int]]:
-    return (seqs[start : start + _MOST] for start in range(0, len(seqs), _MOST))
-
-
-def _labels(session: Session, table: Any, seqs: Sequence[int]) -> dict[int, dict[str, tuple[str, bool]]]:
+def _labels(session: Session, table: str, seqs: Sequence[int]) -> dict[int, dict[str, tuple[str, bool]]]:
     found: dict[int, dict[str, tuple[str, bool]]] = {seq: {} for seq in seqs}
-    columns = (table.c.run_seq, table.c.key, table.c.value, table.c.typed)
-    for part in _parts(seqs):
-        for seq, key, text, typed in session.execute(select(*columns).where(table.c.run_seq.in_(part))):
-            found[seq][key] = (text, typed)
+    for seq, key, text, typed in _of_runs(session, table, "run_seq, key, value, typed", seqs):
+        found[seq][key] = (text, bool(typed))
     return found
 
 
 def _metrics(session: Session, seqs: Sequence[int]) -> dict[int, list[Measurement]]:
     found: dict[int, list[Measurement]] = {seq: [] for seq in seqs}
-    columns = [_LATEST.c[name] for name in ("run_seq", "key", "value", "step", "logged_at", "is_nan")]
-    for part in _parts(seqs):
-        query = select(*columns).where(_LATEST.c.run_seq.in_(part))
-        for seq, key, value, step, at, is_nan in session.execute(query):
-            found[seq].append(Measurement(key, math.nan if is_nan else float(value), step, at))
+    columns = "run_seq, key, value, step, logged_at, is_nan"
+    for seq, key, value, step, at, is_nan in _of_runs(session, "metric_latest", columns, seqs):
+        found[seq].append(Measurement(key, math.nan if is_nan else float(value), step, at))
     return found
 
 
 def _datasets(session: Session, seqs: Sequence[int]) -> dict[int, list[Dataset]]:
     found: dict[int, list[Dataset]] = {seq: [] for seq in seqs}
-    joined = _INPUT.join(_DATASET, _INPUT.c.dataset_id == _DATASET.c.id)
-    query = select(_INPUT.c.run_seq, _INPUT.c.context, _INPUT.c.tags, _DATASET).select_from(joined)
-    for part in _parts(seqs):
-        for row in session.execute(query.where(_INPUT.c.run_seq.in_(part)).order_by(_DATASET.c.id)):
-            described = (row.name, row.digest, row.source_type, row.source, row[-2], row.profile)
-            found[row.run_seq].append(Dataset(*described, context=row.context, tags=row.tags))
+    joined = "dataset_input JOIN dataset ON dataset_input.dataset_id = dataset.id"
+    columns = "run_seq, dataset.id, name, digest, source_type, source, columns, profile, context, tags"
+    for row in sorted(_of_runs(session, joined, columns, seqs), key=lambda row: row[:2]):
+        name, digest, source_type, source, schema, profile, context, tags = row[2:]
+        dataset = Dataset(name, digest, source_type, source, schema, profile, context, json.loads(tags))
+        found[row[0]].append(dataset)
     return found
 
 
 def _models(session: Session, seqs: Sequence[int]) -> dict[int, list[ModelLink]]:
     found: dict[int, list[ModelLink]] = {seq: [] for seq in seqs}
-    query = select(_MODEL.c.run_seq, _MODEL.c.role, _MODEL.c.model_id, _MODEL.c.step)
-    for part in _parts(seqs):
-        for seq, *link in session.execute(query.where(_MODEL.c.run_seq.in_(part))):
-            found[seq].append(ModelLink(*link))
+    for seq, *link in _of_runs(session, "run_model", "run_seq, role, model_id, step", seqs):
+        found[seq].append(ModelLink(*link))
     return found
+
+
+def _of_runs(session: Session, table: str, columns: str, seqs: Sequence[int]) -> Iterable[Any]:
+    return read_in(session.connection(), table, columns, "run_seq", seqs)

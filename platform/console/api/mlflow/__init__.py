@@ -16,17 +16,17 @@ from .webhooks import WEBHOOKS
 __all__ = ["ENDPOINTS", "Endpoint", "Field", "routes"]
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    *SERVER,
-    *EXPERIMENTS,
-    *RUNS,
     *LOGGING,
-    *INPUTS,
+    *RUNS,
     *METRICS,
+    *INPUTS,
+    *EXPERIMENTS,
     *MODELS,
     *VERSIONS,
     *LOGGED_MODELS,
     *WEBHOOKS,
-)
+    *SERVER,
+)  # the busiest first: routes are tried in order
 
 
 def routes() -> list:  # type: ignore[type-arg]

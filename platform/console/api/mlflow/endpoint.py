@@ -49,10 +49,11 @@ class Endpoint:
 
 def routes_of(endpoints: Iterable[Endpoint]) -> list[Route]:
     """Starlette routes of the endpoints, below each of the prefixes that MLflow's clients use."""
+    every = [*endpoints]
     return [
         Route(prefix + each.path, _responder(each), methods=[each.method], include_in_schema=False)
-        for each in endpoints
         for prefix in PREFIXES
+        for each in every
     ]
 
 

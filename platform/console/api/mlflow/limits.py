@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from functools import lru_cache
 
 from .errors import invalid_parameter
 from .fields import invalid_value
@@ -23,6 +24,7 @@ _CHARACTERS = (
 )
 
 
+@lru_cache(maxsize=10_000)
 def check_key(name: str, path: str) -> str:
     """`name` when it may name a metric, parameter or tag.
 

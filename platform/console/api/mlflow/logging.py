@@ -6,6 +6,7 @@ The answer is sent when the transaction that holds what was logged has been comm
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,12 +25,14 @@ from .fields import invalid_value, typed
 from .limits import LAST_MOMENT, PARAM_VALUE, TAG_VALUE, check_batch, check_key, check_run_id
 from .runs import RUN_ID
 
+_LONG = 2**63
 _MODELS_TAG = "mlflow.log-model.history"
+_MODEL_KEPT = ("run_id", "artifact_path", "utc_time_created", "model_uuid")
 _MODEL_FIELDS = ("artifact_path", "flavors", "utc_time_created", "run_id")
 
 
 async def _log_metric(ws: Workspace, message: Message) -> Message:
-    await committed(ws, Entry(message["run_id"], points=[_point(message, "")]))
+    await committed(ws, Entry(message["run_id"], points=[_quick(message) or _point(message, "")]))
     return {}
 
 
@@ -51,7 +54,9 @@ def _delete_tag(ws: Workspace, message: Message) -> Message:
 async def _log_batch(ws: Workspace, message: Message) -> Message:
     metrics, params, tags = (message.get(name, []) for name in ("metrics", "params", "tags"))
     check_run_id(message["run_id"])
-    points = [_point(_object(metric, f"metrics[{i}]"), f"metrics[{i}].") for i, metric in enumerate(metrics)]
+    points = [
+        _quick(metric) or _point(_object(metric, f"metrics[{i}]"), f"metrics[{i}].") for i, metric in enumerate(metrics)
+    ]
     packed = [_param(*_pair(param, f"params[{i}]"), f"params[{i}].key") for i, param in enumerate(params)]
     labels = [_tag(*_pair(tag, f"tags[{i}]"), f"tags[{i}].") for i, tag in enumerate(tags)]
     check_batch({"metrics": len(metrics), "params": len(params), "tags": len(tags)})
@@ -64,7 +69,7 @@ async def _log_model(ws: Workspace, message: Message) -> Message:
     model = _model(message["model_json"])
     view = await run_in_threadpool(run_view, ws, message["run_id"])
     history = orjson.loads(view.tags[_MODELS_TAG][0]) if _MODELS_TAG in view.tags else []
-    value = orjson.dumps([*history, model]).decode()
+    value = json.dumps([*history, model])
     await committed(ws, Entry(message["run_id"], tags=[_tag(_MODELS_TAG, value, "")]))
     return {}
 
@@ -92,6 +97,18 @@ async def committed(ws: Workspace, entry: Entry) -> None:
 def _answer(answered: asyncio.Future[RaylakeError | None], outcome: RaylakeError | None) -> None:
     if not answered.done():  # the client may have gone
         answered.set_result(outcome)
+
+
+def _quick(metric: Any) -> Point | None:
+    """A measurement whose fields have just the types that clients send; anything else is looked at by `_point`."""
+    try:
+        key, value, at, step = metric["key"], metric["value"], metric["timestamp"], metric.get("step", 0)
+    except (KeyError, TypeError, AttributeError):
+        return None
+    exact = type(key) is str and type(value) is float and type(at) is type(step) is int
+    if not exact or not key or not 0 <= at <= LAST_MOMENT or not -_LONG <= step < _LONG:
+        return None
+    return cleaned(check_key(key, "name")), step, at * 1000, value
 
 
 def _point(metric: Mapping[str, Any], path: str) -> Point:
@@ -146,9 +163,14 @@ def _model(text: str) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise invalid_parameter(f"Malformed model info. \n {text:.500} \n is not a valid JSON.") from error
     missing = {*_MODEL_FIELDS} - {*_object(model, "model_json")}
-    if missing:
+    if missing or not isinstance(model["flavors"], dict):
         raise invalid_parameter(f"Model json is missing mandatory fields: {missing}")
-    return {name: value for name, value in model.items() if name != "signature" or value}
+    kept = {name: model[name] for name in _MODEL_KEPT if name in model}
+    return {**kept, "flavors": {name: _without_config(flavor) for name, flavor in dict(model["flavors"]).items()}}
+
+
+def _without_config(flavor: Any) -> Any:
+    return {k: v for k, v in flavor.items() if k != "config"} if isinstance(flavor, dict) else flavor
 
 
 _BASE = "/2.0/mlflow/runs"

@@ -31,9 +31,8 @@ AND NOT EXISTS (SELECT 1 FROM lineage_edge WHERE target = lineage_node.id)
 
 def upgrade() -> None:
     """Point every version at its thing, cover both directions, add columns and events."""
-    with op.batch_alter_table("lineage_node") as table:
-        table.add_column(sa.Column("thing", _NUMBER, nullable=True, autoincrement=False))
-        table.create_foreign_key("fk_lineage_node_thing", "lineage_node", ["thing"], ["id"])
+    # Never as a batch: SQLite would make the table anew, and the edges' foreign keys forbid to drop the old one.
+    op.add_column("lineage_node", sa.Column("thing", _NUMBER, nullable=True, autoincrement=False))
     op.create_index("ix_lineage_node_thing", "lineage_node", ["thing"])
     op.execute(_THINGS)
     op.execute(_POINT)
@@ -50,9 +49,7 @@ def downgrade() -> None:
     op.drop_index("ix_lineage_edge_target_source", "lineage_edge")
     op.create_index("ix_lineage_edge_target", "lineage_edge", ["target"])
     op.drop_index("ix_lineage_node_thing", "lineage_node")
-    with op.batch_alter_table("lineage_node") as table:
-        table.drop_constraint("fk_lineage_node_thing", type_="foreignkey")
-        table.drop_column("thing")
+    op.drop_column("lineage_node", "thing")
     op.execute(_FORGET)
 
 
@@ -71,8 +68,8 @@ def _columns() -> None:
             *("source", "source_column", "target", "target_column"),
             name="uq_lineage_column_source_source_column_target_target_column",
         ),
-        sa.ForeignKeyConstraint(["source"], ["lineage_node.id"], name="fk_lineage_column_source"),
-        sa.ForeignKeyConstraint(["target"], ["lineage_node.id"], name="fk_lineage_column_target"),
+        sa.ForeignKeyConstraint(["source"], ["lineage_node.id"], name="fk_lineage_column_source", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["target"], ["lineage_node.id"], name="fk_lineage_column_target", ondelete="CASCADE"),
     )
     op.create_index("ix_lineage_column_target_target_column", "lineage_column", ["target", "target_column"])
 

@@ -1,0 +1,164 @@
+"""`raylake source ...`: sources that are configured while everything runs."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from ..core import ConfigError
+from .options import JsonOption, WorkspaceOption, open_workspace, plain, print_json, show
+
+group = typer.Typer(no_args_is_help=True)
+_COLUMNS = ("name", "kind", "status", "revision", "every", "continuous", "last_run_at", "error")
+
+
+@group.command()
+def add(
+    files: Annotated[list[Path], typer.Argument(help="YAML files that define sources")],
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Add the sources of YAML files, or change them; whatever runs acts on it at once."""
+    from .. import data
+
+    ws = open_workspace(workspace)
+    # All files are read before anything is stored: a mistake in the last one changes nothing.
+    found = [source for file in files for source in data.load_sources(file)]
+    records = [data.save_source(ws, source) for source in found]
+    show([_row(record) for record in records], _COLUMNS, as_json=json, title="sources")
+
+
+@group.command("list")
+def list_sources(workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
+    """Every configured source and how its last run went."""
+    from .. import data
+
+    records = data.configured_sources(open_workspace(workspace))
+    show([_row(record) for record in records], _COLUMNS, as_json=json, title="sources")
+
+
+@group.command()
+def pause(name: str, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
+    """Let a source rest after the batch that it reads now."""
+    from .. import data
+
+    record = data.pause_source(open_workspace(workspace), name)
+    show([_row(record)], _COLUMNS, as_json=json, title="sources")
+
+
+@group.command()
+def resume(name: str, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
+    """Let a paused source go on where it stopped."""
+    from .. import data
+
+    record = data.resume_source(open_workspace(workspace), name)
+    show([_row(record)], _COLUMNS, as_json=json, title="sources")
+
+
+@group.command()
+def remove(name: str, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
+    """Forget a source; its table stays."""
+    from .. import data
+
+    data.remove_source(open_workspace(workspace), name)
+    if json:
+        print_json({"name": name, "removed": True})
+        return
+    Console().print(f"{name} is removed; its table stays")
+
+
+@group.command()
+def run(
+    name: Annotated[str | None, typer.Argument(help="One source, once; without it all of them, until Ctrl-C")] = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Ingest one source once, or run all of them: continuous ones in actors, the others by their schedule."""
+    from .. import data
+
+    ws = open_workspace(workspace)
+    if name is None:
+        stop = threading.Event()
+        try:
+            data.supervise(ws, stop=stop)
+        except KeyboardInterrupt:
+            stop.set()
+            raise typer.Abort() from None
+        return
+    step = data.run_once(ws, data.configured_source(ws, name))
+    if step.version is None:
+        Console().print(f"nothing has come from {name} yet")
+        return
+    show([step.version], ("name", "version", "rows", "operation", "metrics"), as_json=json, title="tables")
+
+
+@group.command()
+def listen(
+    port: Annotated[int, typer.Option(help="Port on loopback")] = 8090,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Take events over HTTP for sources of kind push: POST /events/NAME."""
+    import uvicorn
+
+    from .. import data
+
+    app = data.push_app(open_workspace(workspace))
+    address = f"http://127.0.0.1:{port}/events/NAME"
+    if json:
+        print_json({"address": address})
+    else:
+        Console().print(f"POST events to {address}; Ctrl-C ends it")
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
+
+
+@group.command()
+def discover(
+    what: Annotated[
+        str, typer.Argument(help="A configured source, a YAML file, or a CSV, JSON or Parquet file or glob")
+    ],
+    json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Sample a source: proposed types, keys and event time, and what contradicts them."""
+    from .. import data
+
+    found = data.discover(_connector(what, workspace))
+    if json:
+        print_json(found.to_dict())
+        return
+    rows = [plain(column) for column in found.columns]
+    show(rows, ("name", "type", "nulls", "distinct", "examples", "conflicts"), as_json=False, title=what)
+    Console().print(f"key: {', '.join(found.key) or 'none found'}; event time: {found.event_time or 'none found'}")
+
+
+def _connector(what: str, workspace: Path | None) -> Any:
+    from .. import data
+
+    if what.endswith((".yaml", ".yml")):
+        return data.load_sources(what)[0].connector
+    kinds = {".parquet": data.Parquet, ".json": data.Json, ".jsonl": data.Json, ".avro": data.Avro, ".orc": data.Orc}
+    suffix = Path(what.removesuffix(".gz").removesuffix(".zst")).suffix
+    if suffix in kinds:
+        return kinds[suffix](what)
+    if suffix in (".csv", ".zip"):
+        return data.Csv(what)
+    if suffix or "/" in what:
+        raise ConfigError(
+            f"{what!r} has no known ending: use .csv, .json, .jsonl, .parquet, .avro, .orc or a YAML file"
+        )
+    return data.configured_source(open_workspace(workspace), what).connector
+
+
+def _row(record: Any) -> dict[str, Any]:
+    body = record.definition
+    return {
+        **plain(record),
+        "kind": body["connector"]["kind"],
+        "every": body.get("every", ""),
+        "continuous": body.get("continuous", False),
+    }

@@ -1,0 +1,101 @@
+"""kill -9 at random moments: drivers, workers, the scheduler. The tables come out as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from kill_cases import PARTS, tables
+
+from raylake import data, pipelines
+from raylake.core import Workspace
+
+KILLS = 30
+HERE = Path(__file__).parent
+
+
+def victims(kind: str, actor: int | None) -> list[int]:
+    """Process ids of this test's own cluster: workers that run steps, drivers that the scheduler started, itself."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            title = " ".join(process.cmdline())
+        except (psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+        is_step = title.startswith("ray::tables.")
+        is_driver = title.startswith("ray::DriverHost")
+        if (kind == "worker" and is_step) or (kind == "driver" and is_driver) or process.pid == actor:
+            found.append(process.pid)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_tables_are_the_same_after_thirty_kills(ray_ws: Workspace) -> None:
+    import ray
+
+    chance = random.Random(20131231)
+    actor = pipelines.start_scheduler(ray_ws, period=0.1)
+    kills, runs = 0, []
+    until = time.monotonic() + 200
+    try:
+        while kills < KILLS and time.monotonic() < until:
+            if not runs or pipelines.show(ray_ws, runs[-1]).state == "finished":
+                runs.append(pipelines.submit(ray_ws, tables))
+            time.sleep(chance.uniform(0.05, 0.8))
+            kind = chance.choice(["driver", "worker", "worker", "scheduler"])
+            pid = _scheduler(ray, actor) if kind == "scheduler" else None
+            targets = [pid] if pid else victims(kind, None)
+            if targets:
+                os.kill(chance.choice(targets), signal.SIGKILL)
+                kills += 1
+        while any(pipelines.show(ray_ws, run).state != "finished" for run in runs) and time.monotonic() < until + 60:
+            time.sleep(0.2)
+    finally:
+        pipelines.stop_scheduler(ray_ws)
+    assert kills == KILLS
+    assert {pipelines.show(ray_ws, run).state for run in runs} == {"finished"}
+    raw = data.table(ray_ws, "raw").column("value").to_pylist()
+    once = [n * 10 + k for n in range(PARTS) for k in range(4)]
+    assert sorted(raw) == sorted(once * len(runs)), "each part of each run once"
+    summed = sorted(data.table(ray_ws, "summed").to_pylist(), key=lambda row: row["rows"])
+    assert [row["rows"] for row in summed] == [4 * PARTS * n for n in range(1, len(runs) + 1)]
+
+
+def _scheduler(ray: object, actor: object) -> int | None:
+    try:
+        status = ray.get(actor.status.remote(), timeout=1)  # type: ignore[attr-defined]
+    except ray.exceptions.RayError:  # type: ignore[attr-defined]
+        return None  # it is being restarted
+    return int(status["pid"])
+
+
+@pytest.mark.slow
+def test_a_driver_of_its_own_process_killed_again_and_again(ray_ws: Workspace) -> None:
+    import ray
+
+    chance = random.Random(7)
+    run = pipelines.submit(ray_ws, tables)
+    address = ray.get_runtime_context().gcs_address
+    environment = {**os.environ, "RAYLAKE_RAY_ADDRESS": address}
+    for _ in range(3):
+        command = [sys.executable, str(HERE / "kill_cases.py"), ray_ws.root, run, address]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(chance.uniform(0.5, 2.5))
+        process.kill()
+        process.wait()
+    found = pipelines.show(ray_ws, run)
+    if found.state != "finished":
+        found = pipelines.resume(ray_ws, run)
+    assert pipelines.result(ray_ws, found) == 2 * sum(n * 10 + k for n in range(PARTS) for k in range(4))
+    assert data.table(ray_ws, "raw").num_rows == 4 * PARTS
+    assert data.table(ray_ws, "summed").num_rows == 1
