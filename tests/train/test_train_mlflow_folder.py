@@ -1,0 +1,98 @@
+"""Folders that MLflow's client wrote, and forged ones."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from raylake import train
+from raylake.core import ArtifactCorrupt, ConfigError, NotFound, RaylakeError
+from raylake.train import mlflow_folder
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, ...]:
+        return (os.system, ("touch pwned",))
+
+
+def folder(path: Path, flavours: object, **more: object) -> Path:
+    (path / "MLmodel").write_text(yaml.safe_dump({"flavors": flavours, **more}))
+    return path
+
+
+@pytest.mark.parametrize(
+    "name", ["../x.ubj", "/etc/x.ubj", "..", "a/b.ubj", "x.pkl", "", None, 7, "a\\b.ubj", "x.ubj\n"]
+)
+def test_a_file_outside_the_folder_is_not_opened(tmp_path: Path, name: object) -> None:
+    with pytest.raises(ConfigError, match=r"model file .* is refused"):
+        train.load_model(folder(tmp_path, {"xgboost": {"data": name}}))
+
+
+def test_links_and_missing_files(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=r"x\.ubj is missing"):
+        train.load_model(folder(tmp_path, {"xgboost": {"data": "x.ubj"}}))
+    (tmp_path / "x.ubj").symlink_to("/etc/passwd")
+    with pytest.raises(NotFound, match=r"x\.ubj is missing"):
+        train.load_model(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["pickle", "cloudpickle", "joblib", ""])
+def test_a_pickle_is_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(ConfigError, match="runs whatever code it holds"):
+        train.load_model(folder(tmp_path, {"sklearn": {"pickled_model": "model.pkl", "serialization_format": form}}))
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_a_pickle_in_skops_clothing_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.skops").write_bytes(pickle.dumps(Evil()))
+    flavour = {"pickled_model": "m.skops", "serialization_format": "skops", "skops_trusted_types": ["posix.system"]}
+    with pytest.raises(ArtifactCorrupt, match="is not a skops file"):
+        train.load_model(folder(tmp_path, {"sklearn": flavour}))
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_a_zip_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mlflow_folder, "_LARGEST_UNPACKED", 10 << 20)
+    with zipfile.ZipFile(tmp_path / "m.skops", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("schema.json", bytes(11 << 20))
+    assert (tmp_path / "m.skops").stat().st_size < 100_000
+    with pytest.raises(ConfigError, match="unpacks to"):
+        train.load_model(folder(tmp_path, {"sklearn": {"pickled_model": "m.skops", "serialization_format": "skops"}}))
+
+
+@pytest.mark.parametrize(
+    "text", ["[", "- a", "!!python/object/apply:os.system ['touch pwned']", "a: &a [*a]", "\ud83d", "1", ""]
+)
+def test_a_forged_mlmodel_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "MLmodel").write_text(text, encoding="utf-8", errors="surrogatepass")
+    with pytest.raises(RaylakeError):
+        train.load_model(tmp_path)
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_other_flavours_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"flavours python_function, pytorch cannot be served.*skops"):
+        train.load_model(folder(tmp_path, {"python_function": {}, "pytorch": {}}))
+    with pytest.raises(ConfigError, match="columns of type string"):
+        signature = {"inputs": '[{"name": "a", "type": "string"}]'}
+        train.load_model(folder(tmp_path, {"xgboost": {"data": "x.ubj"}}, signature=signature))
+
+
+def test_several_classes_are_refused(tmp_path: Path) -> None:
+    import numpy as np
+    import xgboost
+
+    data = xgboost.DMatrix(np.random.default_rng(0).random((30, 2)), label=np.arange(30) % 3)
+    booster = xgboost.train({"objective": "multi:softprob", "num_class": 3}, data, 1)
+    booster.save_model(tmp_path / "x.ubj")
+    with pytest.raises(ConfigError, match="multi:softprob"):
+        train.load_model(folder(tmp_path, {"xgboost": {"data": "x.ubj"}}))
