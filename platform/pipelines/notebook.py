@@ -80,7 +80,9 @@ def load_notebook(path: str | Path, *, name: str | None = None) -> Pipeline:
 
 
 def _sorted(cells: Sequence[Mapping[str, Any]], file: str) -> tuple[str, dict[str, Any], dict[str, str]]:
-    prelude, parameters, steps = "", {}, {}
+    prelude = ""
+    parameters: dict[str, Any] = {}
+    steps: dict[str, str] = {}
     for cell in cells:
         source = "".join(cell["source"])
         for tag in cell.get("metadata", {}).get("tags", ()):
