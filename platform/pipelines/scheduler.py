@@ -74,8 +74,8 @@ def tick(ws: Workspace, launcher: Launcher, now: datetime) -> Turn:
     fired: list[str] = []
     for each in store.due(ws, now):
         fired += _fire_time(ws, each, now)
-    for each in store.listed(ws):
-        if each.enabled and each.trigger["type"] in EVENT_TRIGGERS:
+    for each in store.waiting_for_events(ws):
+        if each.trigger["type"] in EVENT_TRIGGERS:  # else a time that comes no more
             fired += _fire_event(ws, each, now)
     recovered = _recover(ws, launcher, now)
     launched = _admit(ws, launcher, now)

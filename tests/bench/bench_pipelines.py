@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from figures import Figure, timed
+from sqlalchemy import text
 
 from raylake import pipelines
 from raylake.core import Workspace, ensure_ray
-from raylake.pipelines.store.runs import NewRun, create_in, record_version
+from raylake.pipelines.store.runs import record_version
 from raylake.registry.engine import writing
 from raylake.testing.pipelines import LocalLauncher
 
@@ -46,6 +47,16 @@ def single(due: str = ""):
     """One step."""
     return one(1)
 
+
+# Past runs that have ended; one in a thousand failed.
+FILL = """
+WITH RECURSIVE past(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM past WHERE n < :past)
+INSERT INTO pipeline_run (id, pipeline, version, definition, state, request, params, schedule, pool, priority,
+                          fair_group, owner, token, drives, error, created_at, ended_at)
+SELECT printf('%032d', n), substr('abc', n % 3 + 1, 1), 1, '', CASE WHEN n % 1000 THEN 'finished' ELSE 'failed' END, '',
+       '{"n": 1}', '', 'default', 0, 'a', '', 1, 1, '', '2026-01-01 00:00:00.000000', '2026-01-01 00:00:01.000000'
+FROM past
+"""
 
 PREFECT = f"""
 import os, time
@@ -119,13 +130,8 @@ def _lists() -> list[Figure]:
     ws = Workspace.open(Path(tempfile.mkdtemp()) / "lake")
     for name in ("a", "b", "c"):
         record_version(ws, name, "0", [])
-    moment = datetime(2026, 1, 1, tzinfo=UTC)
-    for start in range(0, PAST, 10_000):
-        with writing(ws) as session:
-            for n in range(start, start + 10_000):
-                # Already ended, as past runs are; one in a thousand failed.
-                state = "failed" if n % 1000 == 0 else "finished"
-                create_in(session, NewRun("abc"[n % 3], 1, "0" * 64, {"n": n}, state=state), moment)
+    with writing(ws) as session:
+        session.execute(text(FILL), {"past": PAST})
     return [
         timed("newest 100 of 100,000 runs", "raylake", lambda: pipelines.runs(ws)),
         timed("failed runs of one pipeline", "raylake", lambda: pipelines.runs(ws, pipeline="a", state="failed")),

@@ -126,6 +126,15 @@ def due(ws: Workspace, moment: datetime) -> list[StoredSchedule]:
         return [_record(row) for row in session.exec(query)]
 
 
+def waiting_for_events(ws: Workspace) -> list[StoredSchedule]:
+    """Enabled schedules without a next time: those of events."""
+    query = select(PipelineScheduleRow).where(
+        col(PipelineScheduleRow.next_due).is_(None), col(PipelineScheduleRow.enabled).is_(True)
+    )
+    with reading(ws) as session:
+        return [_record(row) for row in session.exec(query)]
+
+
 def active_runs(ws: Workspace, schedule: str) -> int:
     """How many runs of a schedule wait, run or are paused."""
     query = select(func.count()).where(PipelineRunRow.schedule == schedule, col(PipelineRunRow.state).in_(ACTIVE))

@@ -1,0 +1,54 @@
+"""`raylake pipeline ...` without a cluster: lists, schedules, drawings, mistakes."""
+
+from __future__ import annotations
+
+import pytest
+
+from raylake import pipelines
+from raylake.cli import main
+from raylake.core import Workspace
+from raylake.testing.pipelines import LocalExecutor
+
+
+def call(ws: Workspace, *words: str) -> int:
+    return main(["pipeline", *words, "--workspace", ws.root])
+
+
+def test_a_run_is_listed_shown_and_drawn(ws: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(ws, "submit", "pipeline_cases:squares", "-p", "count=3") == 0
+    run_id = capsys.readouterr().out.strip()
+    pipelines.drive(ws, run_id, executor=LocalExecutor())
+    assert (call(ws, "list", "--state", "finished", "--json"), call(ws, "show", run_id[:8], "--json")) == (0, 0)
+    assert call(ws, "logs", run_id, "numbers") == 0
+    assert call(ws, "draw", run_id[:8], "--format", "gantt") == 0
+    shown = capsys.readouterr().out
+    assert run_id in shown
+    assert "counting to 3" in shown
+    assert "<svg " in shown
+
+
+def test_schedules(ws: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(ws, "schedule", "nightly", "pipeline_cases:squares", "--cron", "0 2 * * *") == 0
+    assert call(ws, "backfill", "nightly", "2026-01-01", "2026-01-08") == 0
+    assert "7 runs queued" in capsys.readouterr().out
+    assert call(ws, "unschedule", "nightly") == 0
+    assert pipelines.schedules(ws) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("run", "pipeline_cases:square"), "is a Step, not a pipeline"),
+        (("run", "pipeline_cases:squares", "-p", "count"), "parameter 'count' is not valid: write name=value"),
+        (("run", "pipeline_cases:squares", "-p", "n=1"), "has no parameter 'n'; it has: count, folder"),
+        (("run", "none.yaml"), "pipeline file 'none.yaml' cannot be read"),
+        (("show", "abcdef"), "pipeline run 'abcdef' is not recorded"),
+        (("schedule", "s", "pipeline_cases:squares"), "name one of --cron, --every and --on-table"),
+        (("draw", "pipeline_cases:squares", "--format", "png"), "use mermaid, svg or gantt"),
+    ],
+)
+def test_mistakes_are_explained(
+    ws: Workspace, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
+) -> None:
+    assert call(ws, *words) == 1
+    assert message in " ".join(capsys.readouterr().err.split())
