@@ -37,14 +37,14 @@ def victims(kind: str, actor: int | None) -> list[int]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(480)
+@pytest.mark.timeout(900)
 def test_tables_are_the_same_after_thirty_kills(ray_ws: Workspace) -> None:
     import ray
 
     chance = random.Random(20131231)
     actor = pipelines.start_scheduler(ray_ws, period=0.1)
     kills, runs = 0, []
-    until = time.monotonic() + 200
+    until = time.monotonic() + 600  # a busy machine restarts actors slowly; an idle one needs two minutes
     try:
         while kills < KILLS and time.monotonic() < until:
             if not runs or pipelines.show(ray_ws, runs[-1]).state == "finished":
