@@ -17,6 +17,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from mlflow.exceptions import MlflowException
 from tests.console.tracking_server import serving
 
+from raylake import registry
 from raylake.core import Workspace
 
 
@@ -171,6 +172,7 @@ def searching(call: Script) -> None:
 def clients(ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Script, Script]]:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.chdir(tmp_path)
+    registry.migrate_schema(ws)  # Alembic migrates one database of a process at a time, and MLflow's store comes next
     with serving(ws) as url:
         yield Script(MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")), Script(MlflowClient(url))
 
