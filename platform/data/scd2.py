@@ -48,8 +48,10 @@ def scd2(
     """Record states of rows as a slowly changing dimension of type 2, in ONE commit.
 
     The table has the batch's columns and `valid_from`, `valid_to` (null: still holds) and `is_current`. Of each key it
-    keeps a time line: a state that differs from the one before begins a new row and ends the former. States may
-    come late, in any order and repeatedly: the time line is the same. Only files that hold a changed row are written.
+    keeps a time line: a state that differs from the one before begins a new row and ends the former. Within a batch
+    states may stand in any order, and batches may come again: the time line is the same. A state that comes in a later
+    batch than its successors is put into the recorded time line: reports that repeated the state before them left no
+    trace there, so it holds until the next recorded change. Only files that hold a changed row are written.
 
     Args:
         ws: The workspace.

@@ -14,14 +14,17 @@ from datetime import UTC, datetime
 from itertools import groupby, islice
 from typing import Any, BinaryIO
 
-from sqlalchemy import Connection, Table, column, select, table, text
+from sqlalchemy import Connection, Executable, Table, TableClause, column, inspect, select, table, text
+from sqlalchemy.dialects import postgresql, sqlite
 
 from ..core import Conflict, DataError, Workspace
 from .engine import raw_engine, reading, translated
 from .migrate import migrate_schema, schema_version
 from .schema import MAPPERS
+from .tracking.experiments import DEFAULT_EXPERIMENT
 
 _ROWS = 500
+_AUDIT = "audit_entry"
 
 
 def dump_records(ws: Workspace, out: BinaryIO) -> int:
@@ -33,8 +36,8 @@ def dump_records(ws: Workspace, out: BinaryIO) -> int:
     Example:
         >>> import io, tempfile
         >>> ws = Workspace.open(tempfile.mkdtemp())
-        >>> dump_records(ws, io.BytesIO())
-        0
+        >>> dump_records(ws, io.BytesIO())  # the default experiment, which every registry has
+        1
     """
     count = 0
     with reading(ws) as session:
@@ -56,7 +59,8 @@ def load_records(ws: Workspace, source: BinaryIO, *, replace: bool = False) -> i
     Args:
         ws: The workspace.
         source: The stream.
-        replace: Whether records that are there already give way; otherwise they are an error.
+        replace: Whether records that are there already give way; otherwise they are an error. The audit log only
+            grows: its entries stay, and those that it lacks are added.
 
     Raises:
         Conflict: The registry has records and `replace` is false.
@@ -71,7 +75,7 @@ def load_records(ws: Workspace, source: BinaryIO, *, replace: bool = False) -> i
         >>> _ = dump_records(ws, stream)
         >>> _ = stream.seek(0)
         >>> load_records(ws, stream)
-        0
+        1
     """
     try:
         revision = str(json.loads(source.readline())["revision"])
@@ -86,8 +90,7 @@ def load_records(ws: Workspace, source: BinaryIO, *, replace: bool = False) -> i
     with translated(ws.registry_url):
         engine = raw_engine(ws.registry_url, os.getpid()).execution_options(raylake_write=True)
         with engine.begin() as connection:
-            for found in reversed(MAPPERS.metadata.sorted_tables) if here == revision else ():
-                connection.execute(found.delete())
+            _clear(connection)
             count = _insert(connection, source)
             _advance_sequences(connection)
     migrate_schema(ws)
@@ -95,8 +98,22 @@ def load_records(ws: Workspace, source: BinaryIO, *, replace: bool = False) -> i
 
 
 def _has_records(ws: Workspace) -> bool:
+    """Whether there is more than what migrations themselves insert: the default experiment."""
     with reading(ws) as session:
-        return any(session.connection().execute(select(found).limit(1)).first() for found in _tables().values())
+        connection = session.connection()
+        made = _tables()["experiment"]
+        if connection.execute(select(made).where(made.c.id != DEFAULT_EXPERIMENT).limit(1)).first():
+            return True
+        others = (found for found in _tables().values() if found is not made)
+        return any(connection.execute(select(found).limit(1)).first() for found in others)
+
+
+def _clear(connection: Connection) -> None:
+    """Remove every record but those of the audit log, which the database keeps from being removed."""
+    there = set(inspect(connection).get_table_names())
+    for found in reversed(MAPPERS.metadata.sorted_tables):
+        if found.name in there and found.name != _AUDIT:
+            connection.execute(found.delete())
 
 
 def _tables() -> dict[str, Table]:
@@ -111,9 +128,15 @@ def _insert(connection: Connection, source: Iterable[bytes]) -> int:
         while rows := [row for _, row in islice(records, _ROWS)]:
             # Only the columns of the snapshot's own revision, with today's types.
             shape = table(name, *(column(one, known[name].columns[one].type) for one in rows[0]))
-            connection.execute(shape.insert(), rows)
+            connection.execute(_missing(connection, shape) if name == _AUDIT else shape.insert(), rows)
             count += len(rows)
     return count
+
+
+def _missing(connection: Connection, shape: TableClause) -> Executable:
+    """An insertion that leaves rows alone which are there."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    return dialect.insert(shape).on_conflict_do_nothing()
 
 
 def _records(source: Iterable[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -132,7 +155,7 @@ def _advance_sequences(connection: Connection) -> None:
             continue
         name = connection.scalar(text("SELECT pg_get_serial_sequence(:t, :c)"), {"t": found.name, "c": key.name})
         most = connection.scalar(select(key).order_by(key.desc()).limit(1))
-        if name and most is not None:
+        if name and most:  # the default experiment is number 0, where no sequence begins
             connection.execute(text("SELECT setval(:name, :most)"), {"name": name, "most": most})
 
 

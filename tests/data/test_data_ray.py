@@ -61,9 +61,9 @@ def test_errors_of_tasks_are_ours(ray_ws: Workspace) -> None:
     with pytest.raises(DataError, match=r"a function of the Dataset .* failed: ValueError: this row is odd"):
         data.write(ray_ws, "t", dataset)
     assert not data.exists(ray_ws, "t")
-    Path(ray_ws.root, "tables").write_text("in the way")
+    Path(ray_ws.root, "tables/main/blocked").write_text("in the way")
     with pytest.raises(StorageError):
-        data.write(ray_ws, "t", ray.data.from_arrow(rows(5)))
+        data.write(ray_ws, "blocked", ray.data.from_arrow(rows(5)))
 
 
 def grow(batch: pa.Table) -> pa.Table:
