@@ -46,12 +46,13 @@ def submit(
     pool: str = "default",
     priority: int = 0,
     workspace: WorkspaceOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Queue a run for the scheduler, and print its id."""
     from .. import pipelines
 
     ws = open_workspace(workspace)
-    print(pipelines.submit(ws, _load(target), _params(param), pool=pool, priority=priority))
+    _tell(pipelines.submit(ws, _load(target), _params(param), pool=pool, priority=priority), "run", as_json=json)
 
 
 @group.command("list")
@@ -79,11 +80,11 @@ def show_run(run: RunArgument, workspace: WorkspaceOption = None, json: JsonOpti
 
 
 @group.command()
-def logs(run: RunArgument, step: str, workspace: WorkspaceOption = None) -> None:
+def logs(run: RunArgument, step: str, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
     """What a step of a run printed and logged."""
     from .. import pipelines
 
-    print(pipelines.logs(open_workspace(workspace), run, step))
+    _tell(pipelines.logs(open_workspace(workspace), run, step), "logs", as_json=json)
 
 
 @group.command()
@@ -105,19 +106,19 @@ def retry(run: RunArgument, step: str, workspace: WorkspaceOption = None, json: 
 
 
 @group.command()
-def cancel(run: RunArgument, workspace: WorkspaceOption = None) -> None:
+def cancel(run: RunArgument, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
     """Cancel a run; its finaliser runs."""
     from .. import pipelines
 
-    print(pipelines.cancel(open_workspace(workspace), run))
+    _tell(pipelines.cancel(open_workspace(workspace), run), "state", as_json=json)
 
 
 @group.command()
-def pause(run: RunArgument, workspace: WorkspaceOption = None) -> None:
+def pause(run: RunArgument, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
     """Start nothing new in a run; `resume` goes on."""
     from .. import pipelines
 
-    print(pipelines.pause(open_workspace(workspace), run))
+    _tell(pipelines.pause(open_workspace(workspace), run), "state", as_json=json)
 
 
 @group.command()
@@ -125,6 +126,7 @@ def draw(
     target: Annotated[str, typer.Argument(help="package.module:pipeline, a YAML file, or a run's id")],
     form: Annotated[str, typer.Option("--format", help="mermaid, svg, or gantt (runs only)")] = "mermaid",
     workspace: WorkspaceOption = None,
+    json: JsonOption = False,
 ) -> None:
     """A pipeline or run as a diagram, on standard output."""
     from .. import pipelines
@@ -138,7 +140,7 @@ def draw(
     else:
         loaded = _load(target)
         drawn = loaded.mermaid() if form == "mermaid" else loaded.svg()
-    sys.stdout.write(drawn + "\n")
+    _tell(drawn, form, as_json=json)
 
 
 @group.command()
@@ -155,6 +157,7 @@ def schedule(
     priority: int = 0,
     param: ParamOption = None,
     workspace: WorkspaceOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Run a pipeline by itself, at times or after events; needs `raylake pipeline scheduler`."""
     from .. import pipelines
@@ -178,7 +181,7 @@ def schedule(
         pool=pool,
         priority=priority,
     )
-    show([made], ("name", "pipeline", "trigger", "next_due"), as_json=False, title="schedules")
+    show([made], ("name", "pipeline", "trigger", "next_due"), as_json=json, title="schedules")
 
 
 @group.command()
@@ -191,11 +194,12 @@ def schedules(workspace: WorkspaceOption = None, json: JsonOption = False) -> No
 
 
 @group.command()
-def unschedule(name: str, workspace: WorkspaceOption = None) -> None:
+def unschedule(name: str, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
     """Remove a schedule; its runs stay."""
     from .. import pipelines
 
     pipelines.unschedule(open_workspace(workspace), name)
+    _tell(name, "unscheduled", as_json=json)
 
 
 @group.command()
@@ -204,26 +208,32 @@ def backfill(
     start: Annotated[datetime, typer.Argument(help="UTC, included")],
     end: Annotated[datetime, typer.Argument(help="UTC, excluded")],
     workspace: WorkspaceOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Queue a run for every time of a schedule in a range."""
     from .. import pipelines
 
     window = (start.replace(tzinfo=UTC), end.replace(tzinfo=UTC))
-    print(f"{len(pipelines.backfill(open_workspace(workspace), name, *window))} runs queued")
+    queued = pipelines.backfill(open_workspace(workspace), name, *window)
+    if json:
+        print_json({"queued": queued})
+    else:
+        print(f"{len(queued)} runs queued")
 
 
 @group.command()
-def scheduler(workspace: WorkspaceOption = None, stop: bool = False) -> None:
+def scheduler(workspace: WorkspaceOption = None, stop: bool = False, json: JsonOption = False) -> None:
     """Start the workspace's scheduler on its Ray cluster (see `raylake up`), or stop it."""
     from .. import pipelines
 
     ws = open_workspace(workspace)
     _here()
     if stop:
-        print("stopped" if pipelines.stop_scheduler(ws) else "no scheduler ran")
+        told = "stopped" if pipelines.stop_scheduler(ws) else "no scheduler ran"
     else:
         pipelines.start_scheduler(ws)
-        print("the scheduler runs")
+        told = "the scheduler runs"
+    _tell(told, "scheduler", as_json=json)
 
 
 def _load(target: str) -> Pipeline:
@@ -251,6 +261,14 @@ def _params(given: list[str] | None) -> dict[str, str]:
             raise ConfigError(f"parameter {each!r} is not valid: write name=value")
         found[name] = value
     return found
+
+
+def _tell(value: str, what: str, *, as_json: bool) -> None:
+    """One answer: as it is, or as the only member of an object."""
+    if as_json:
+        print_json({what: value})
+    else:
+        print(value)
 
 
 def _show_run(run: Any, *, as_json: bool) -> None:

@@ -136,7 +136,8 @@ def _insert(connection: Connection, source: Iterable[bytes]) -> int:
 def _missing(connection: Connection, shape: TableClause) -> Executable:
     """An insertion that leaves rows alone which are there."""
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    return dialect.insert(shape).on_conflict_do_nothing()
+    statement: Executable = dialect.insert(shape).on_conflict_do_nothing()
+    return statement
 
 
 def _records(source: Iterable[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
