@@ -232,7 +232,7 @@ class VersionsContract:
             return [each.name for each in registry.search_logged_models(ws, ["0"], text, order_by=order)[0]]
 
         assert found("") == ["m4", "m3", "m2"] and found("params.depth != '3'") == ["m4", "m2"]
-        assert found("metrics.auc > 0.65", registry.Order("metrics.auc", False)) == ["m3", "m4"]
+        assert found("metrics.auc > 0.65", registry.Order("metric", "auc", False)) == ["m3", "m4"]
         assert found("tags.t = '2' AND name LIKE 'm%' AND status = 'PENDING'") == ["m2"]
         assert registry.search_logged_models(ws, ["0"], "metrics.auc > 0", datasets=[("other", "")])[0] == []
         registry.delete_logged_model(ws, ids[0])
