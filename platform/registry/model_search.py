@@ -210,13 +210,13 @@ def _directed(columns: Mapping[str, Any], order: Order) -> ColumnElement[Any]:
 
 def _model_clause(session: Session, condition: Condition) -> ColumnElement[bool]:
     if condition.kind == "attribute":
-        return compare_text(col(_MODEL_COLUMNS[condition.key]), condition, dialect_of(session))
+        return compare_text(_MODEL_COLUMNS[condition.key], condition, dialect_of(session))
     return _tag_clause(session, condition, ModelTagRow, ModelTagRow.model == ModelRow.name)
 
 
 def _version_clause(session: Session, condition: Condition) -> ColumnElement[bool]:
     if condition.kind == "attribute":
-        column = col(_VERSION_COLUMNS[condition.key])
+        column = _VERSION_COLUMNS[condition.key]
         if condition.key != "version_number":
             return compare_text(column, condition, dialect_of(session))
         number = min(max(cast(float, condition.value), -LARGEST), LARGEST)
@@ -230,7 +230,7 @@ def _version_clause(session: Session, condition: Condition) -> ColumnElement[boo
 
 def _tag_clause(session: Session, condition: Condition, table: Any, same: Any) -> ColumnElement[bool]:
     key = and_(same, col(table.key) == condition.key)
-    found = exists().where(key, compare_text(col(table.value), condition, dialect_of(session)))
+    found = exists().where(key, compare_text(table.value, condition, dialect_of(session)))
     if condition.key == PROMPT and (condition.comparator, condition.value) in (("!=", "true"), ("=", "false")):
         # MLflow's clients ask for what is not a prompt like that, and models do not carry the label.
         return or_(found, ~exists().where(key))
