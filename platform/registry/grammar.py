@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from ..core import DataError
@@ -39,11 +39,19 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One key of an order. Runs without the value come last in both directions, NaN before them."""
+    """One key of an order. Runs without the value come last in both directions, NaN before them.
+
+    Attributes:
+        kind: As in `Condition`.
+        key: Its name.
+        ascending: Whether the smallest comes first.
+        dataset: Of a logged model's metric, name and digest (``""`` for any) of the data set it was measured on.
+    """
 
     kind: str
     key: str
     ascending: bool
+    dataset: tuple[str, str] | None = field(default=None, kw_only=True)
 
 
 LONGEST, LONGEST_ORDER = 100_000, 1000  # characters of a filter, of a key of an order
@@ -101,7 +109,7 @@ def parse_order(text: str, words: Vocabulary = RUNS) -> Order:
 
     Example:
         >>> parse_order("metrics.`val auc` DESC")
-        Order(kind='metric', key='val auc', ascending=False)
+        Order(kind='metric', key='val auc', ascending=False, dataset=None)
     """
     found = _ORDER.fullmatch(text) if len(text) <= LONGEST_ORDER else None
     refuse = partial(_invalid_order, text)

@@ -46,8 +46,10 @@ def search_logged_models(
         ws: The workspace.
         experiment_ids: The experiments.
         filter_text: Conditions on attributes, ``tags.key``, ``params.key`` and ``metrics.key`` joined by AND.
-        order_by: Attributes or metrics, such as ``Order("metric", "auc", ascending=False)``.
-        datasets: Names and digests (``""`` for any); conditions on metrics look at these data sets only.
+        order_by: Attributes or metrics, such as ``Order("metric", "auc", ascending=False)``; of several data sets the
+            newest value counts.
+        datasets: Names and digests (``""`` for any); conditions on metrics look at these data sets only. Without
+            such conditions: models with any metric on one of them.
         limit: Models in a page.
         page: What the call for the page before returned.
 
@@ -72,6 +74,8 @@ def search_logged_models(
         )
         for condition in conditions:
             query = query.where(_clause(dialect_of(session), condition, sets))
+        if sets and not any(condition.kind == "metric" for condition in conditions):
+            query = query.where(exists().where(col(LoggedModelMetricRow.model_id) == LoggedModelRow.id, _on(sets)))
         clauses = [_ordered(order) for order in order_by]
         rows = session.exec(query.order_by(*clauses, col(LoggedModelRow.seq).desc()).offset(start).limit(limit + 1))
         found = rows.all()
@@ -80,16 +84,16 @@ def search_logged_models(
 
 def _clause(dialect: str, condition: Condition, datasets: list[tuple[str, str]]) -> ColumnElement[bool]:
     if condition.kind == "attribute":
-        column = col(_COLUMNS[condition.key])
+        column = _COLUMNS[condition.key]
         if condition.key in _TIMES:
             return compare_moment(column, condition.comparator, condition.value)
         return compare_text(column, _canonical(condition), dialect)
     if condition.kind == "metric":
-        table = LoggedModelMetricRow
-        compared = compare_metric(col(table.value), col(table.value).is_(None), condition)
+        table: Any = LoggedModelMetricRow
+        compared = compare_metric(table.value, table.value.is_(None), condition)
         return exists().where(_same(table, condition.key), _on(datasets), compared)
     labels: Any = LoggedModelTagRow if condition.kind == "tag" else LoggedModelParamRow
-    return exists().where(_same(labels, condition.key), compare_text(col(labels.value), condition, dialect))
+    return exists().where(_same(labels, condition.key), compare_text(labels.value, condition, dialect))
 
 
 def _same(table: Any, key: str) -> ColumnElement[bool]:
@@ -110,10 +114,12 @@ def _on(datasets: list[tuple[str, str]]) -> ColumnElement[bool]:
 def _ordered(order: Order) -> ColumnElement[Any]:
     column: ColumnElement[Any]
     if order.kind == "metric":
-        table = LoggedModelMetricRow
-        column = select_column(col(table.value)).where(_same(table, order.key)).limit(1).scalar_subquery()
+        table, measured_on = LoggedModelMetricRow, [order.dataset] if order.dataset else []
+        newest = (col(table.logged_at).desc(), col(table.step).desc())
+        values = select_column(col(table.value)).where(_same(table, order.key), _on(measured_on))
+        column = values.order_by(*newest).limit(1).scalar_subquery()
     elif order.kind == "attribute" and (named := {**LOGGED_MODELS.texts, **LOGGED_MODELS.numbers}.get(order.key)):
-        column = col(_COLUMNS[named])
+        column = _COLUMNS[named]
     else:
         known = ", ".join([*LOGGED_MODELS.texts, *LOGGED_MODELS.numbers])
         raise DataError(f"Invalid order_by field {order.key!r:.100}: use metrics.key or one of {known}")

@@ -107,7 +107,9 @@ def _order(clause: Any) -> registry.Order:
     ascending = bool(clause.get("ascending", True))
     kind, dot, key = clause["field_name"].strip().partition(".")
     if dot and kind == "metrics":
-        return registry.Order("metric", key, ascending)
+        return registry.Order(
+            "metric", key, ascending, dataset=_dataset(clause) if clause.get("dataset_name") else None
+        )
     return registry.Order("attribute", key if kind in ("attribute", "attributes") else clause["field_name"], ascending)
 
 
