@@ -92,7 +92,7 @@ def measure(
 
     Raises:
         NotFound: The endpoint has captured nothing yet.
-        DataError: No traffic in the window.
+        DataError: No traffic in the window, or the model has no training sample.
     """
     log, rows = captured(ws, endpoint, window)
     if not rows.num_rows:
@@ -101,7 +101,7 @@ def measure(
             f"{window[1]:%Y-%m-%d %H:%M}: choose a window with traffic"
         )
     loaded = open_model(ws, model, threads=2)
-    reference = loaded.reference
+    reference = _reference(loaded, model)
     columns = [name for name in loaded.signature.names if _shared(name, reference, rows)]
     found = drift(reference, rows, columns, thresholds)
     answers = _answers(rows, model)
@@ -120,6 +120,15 @@ def measure(
         reference=_with_prediction(reference, columns, SCORE, prediction),
         current=_with_prediction(rows, columns, PREDICTION, prediction),
     )
+
+
+def _reference(loaded: LoadedModel, model: ModelVersion) -> pa.Table:
+    if not loaded.reference.num_rows:
+        raise DataError(
+            f"model {model} has no sample of its training data (MLflow's client logs none), so drift has nothing to "
+            "compare with: use monitor.drift(reference, current) with rows of your own, or a model that raylake trained"
+        )
+    return loaded.reference
 
 
 def _shared(name: str, reference: pa.Table, current: pa.Table) -> bool:

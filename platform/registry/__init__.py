@@ -35,7 +35,6 @@ from .artifacts import Incoming, fetch_file, get_bytes, locate, put_bytes, put_f
 from .catalog import record_table, table_version, table_versions, tables
 from .compare import Comparison, Difference, compare
 from .delivery import deliver_due, seconds_until_due, try_webhook
-from .filters import Order
 from .folders import fetch_folder, put_folder
 from .frames import to_pandas
 from .garbage import Collected, collect_garbage
@@ -49,6 +48,7 @@ from .governance import (
     search_tables,
     table_info,
 )
+from .grammar import Order
 from .interrupted import marked, settle_interrupted
 from .journal import alerts, events, record_alert, record_event
 from .lineage import (

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, exists
 from sqlalchemy import select as select_column
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
 from ..core import DataError, Workspace
+from .clauses import compare_metric, compare_moment, compare_text
 from .engine import reading
-from .filters import Condition, Order, compared, parse_filter
+from .grammar import Condition, Order, parse_filter
 from .logged_models import LoggedModel, logged_model_records
-from .model_search import check_tag, next_page, parse_page, text_clause
+from .model_search import dialect_of, next_page, parse_page
 from .schema import LoggedModelMetricRow, LoggedModelParamRow, LoggedModelRow, LoggedModelTagRow
+from .vocabulary import LOGGED_MODELS
 
-_NUMERIC = ("=", "!=", "<", "<=", ">", ">=")
-_TEXTS: Mapping[str, Any] = {
+_TIMES = ("creation_timestamp", "last_updated_timestamp")
+_COLUMNS: Mapping[str, Any] = {
     "name": LoggedModelRow.name,
     "model_id": LoggedModelRow.id,
     "model_type": LoggedModelRow.model_type,
     "status": LoggedModelRow.status,
     "source_run_id": LoggedModelRow.run_id,
-}
-_TIMES: Mapping[str, Any] = {
     "creation_timestamp": LoggedModelRow.created_at,
-    "creation_time": LoggedModelRow.created_at,
     "last_updated_timestamp": LoggedModelRow.updated_at,
-    "last_updated_time": LoggedModelRow.updated_at,
 }
-_LATEST = 253_402_300_799_000  # milliseconds at the end of the year 9999
 
 
 def search_logged_models(
@@ -50,8 +46,10 @@ def search_logged_models(
         ws: The workspace.
         experiment_ids: The experiments.
         filter_text: Conditions on attributes, ``tags.key``, ``params.key`` and ``metrics.key`` joined by AND.
-        order_by: Attributes or ``metrics.key``.
-        datasets: Names and digests (``""`` for any); conditions on metrics look at these data sets only.
+        order_by: Attributes or metrics, such as ``Order("metric", "auc", ascending=False)``; of several data sets the
+            newest value counts.
+        datasets: Names and digests (``""`` for any); conditions on metrics look at these data sets only. Without
+            such conditions: models with any metric on one of them.
         limit: Models in a page.
         page: What the call for the page before returned.
 
@@ -69,34 +67,33 @@ def search_logged_models(
         >>> [model.name for model in search_logged_models(ws, ["0"], "params.depth = '3'")[0]]
         ['iris']
     """
-    start, sets = parse_page(page), [*datasets]
+    start, sets, conditions = parse_page(page), [*datasets], parse_filter(filter_text, LOGGED_MODELS)
     with reading(ws) as session:
         query = select(LoggedModelRow).where(
             col(LoggedModelRow.experiment_id).in_([*experiment_ids]), col(LoggedModelRow.deleted_at).is_(None)
         )
-        for condition in parse_filter(filter_text):
-            query = query.where(_clause(session, condition, sets))
+        for condition in conditions:
+            query = query.where(_clause(dialect_of(session), condition, sets))
+        if sets and not any(condition.kind == "metric" for condition in conditions):
+            query = query.where(exists().where(col(LoggedModelMetricRow.model_id) == LoggedModelRow.id, _on(sets)))
         clauses = [_ordered(order) for order in order_by]
         rows = session.exec(query.order_by(*clauses, col(LoggedModelRow.seq).desc()).offset(start).limit(limit + 1))
         found = rows.all()
         return logged_model_records(session, found[:limit]), next_page(start, limit, found)
 
 
-def _clause(session: Session, condition: Condition, datasets: list[tuple[str, str]]) -> ColumnElement[bool]:
-    dialect = str(session.get_bind().dialect.name)
+def _clause(dialect: str, condition: Condition, datasets: list[tuple[str, str]]) -> ColumnElement[bool]:
     if condition.kind == "attribute":
-        if condition.key not in _TIMES:
-            return text_clause(session, _TEXTS, _canonical(condition))
-        moment = _moment(_number(condition))
-        return compared(dialect, col(_TIMES[condition.key]), condition.comparator, moment)
+        column = _COLUMNS[condition.key]
+        if condition.key in _TIMES:
+            return compare_moment(column, condition.comparator, condition.value)
+        return compare_text(column, _canonical(condition), dialect)
     if condition.kind == "metric":
-        table = LoggedModelMetricRow
-        same = and_(_same(table, condition.key), _on(datasets))
-        return exists().where(same, compared(dialect, col(table.value), condition.comparator, _number(condition)))
-    check_tag(condition)
+        table: Any = LoggedModelMetricRow
+        compared = compare_metric(table.value, table.value.is_(None), condition)
+        return exists().where(_same(table, condition.key), _on(datasets), compared)
     labels: Any = LoggedModelTagRow if condition.kind == "tag" else LoggedModelParamRow
-    value = compared(dialect, col(labels.value), condition.comparator, condition.value)
-    return exists().where(_same(labels, condition.key), value)
+    return exists().where(_same(labels, condition.key), compare_text(labels.value, condition, dialect))
 
 
 def _same(table: Any, key: str) -> ColumnElement[bool]:
@@ -116,35 +113,27 @@ def _on(datasets: list[tuple[str, str]]) -> ColumnElement[bool]:
 
 def _ordered(order: Order) -> ColumnElement[Any]:
     column: ColumnElement[Any]
-    if order.key.startswith("metrics."):
-        table, key = LoggedModelMetricRow, order.key.removeprefix("metrics.")
-        column = select_column(col(table.value)).where(_same(table, key)).limit(1).scalar_subquery()
+    if order.kind == "metric":
+        table, measured_on = LoggedModelMetricRow, [order.dataset] if order.dataset else []
+        newest = (col(table.logged_at).desc(), col(table.step).desc())
+        values = select_column(col(table.value)).where(_same(table, order.key), _on(measured_on))
+        column = values.order_by(*newest).limit(1).scalar_subquery()
+    elif order.kind == "attribute" and (named := {**LOGGED_MODELS.texts, **LOGGED_MODELS.numbers}.get(order.key)):
+        column = _COLUMNS[named]
     else:
-        known = {**_TEXTS, **_TIMES}
-        if order.key not in known:
-            raise DataError(f"Invalid order_by field {order.key!r:.100}: use metrics.key or one of {', '.join(known)}")
-        return _directed(col(known[order.key]), order)
-    return _directed(column, order)
-
-
-def _directed(column: Any, order: Order) -> ColumnElement[Any]:
-    directed: ColumnElement[Any] = (column.asc() if order.ascending else column.desc()).nulls_last()
-    return directed
+        known = ", ".join([*LOGGED_MODELS.texts, *LOGGED_MODELS.numbers])
+        raise DataError(f"Invalid order_by field {order.key!r:.100}: use metrics.key or one of {known}")
+    return (column.asc() if order.ascending else column.desc()).nulls_last()
 
 
 def _canonical(condition: Condition) -> Condition:
-    """The status in the registry's spelling."""
-    if condition.key != "status" or not isinstance(condition.value, str):
+    """Statuses in the registry's spelling."""
+    if condition.key != "status":
         return condition
-    spelled = condition.value.lower().removeprefix("logged_model_").removeprefix("upload_")
+    value = condition.value
+    spelled = tuple(map(_status, value)) if isinstance(value, tuple) else _status(str(value))
     return Condition(condition.kind, condition.key, condition.comparator, spelled)
 
 
-def _number(condition: Condition) -> float:
-    if condition.comparator not in _NUMERIC or isinstance(condition.value, (str, list)):
-        raise DataError(f"Invalid comparison of {condition.key!r:.100}: use {', '.join(_NUMERIC)} with a number")
-    return float(condition.value)
-
-
-def _moment(milliseconds: float) -> datetime:
-    return datetime.fromtimestamp(min(max(milliseconds, 0), _LATEST) / 1000, UTC)
+def _status(text: str) -> str:
+    return text.lower().removeprefix("logged_model_").removeprefix("upload_")

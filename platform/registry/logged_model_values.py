@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import delete
 from sqlmodel import col, select
@@ -14,7 +15,10 @@ from .artifact_tree import remove_artifact
 from .engine import now, reading, writing
 from .logged_models import LoggedMetric, logged_model_records, logged_model_row, values_of, write_values
 from .model_admin import check_tags
+from .rows import upsert
 from .schema import LoggedModelMetricRow, LoggedModelParamRow, LoggedModelRow
+
+_KEY = ["model_id", "key", "dataset", "dataset_digest"]
 
 
 def log_model_params(ws: Workspace, model_id: str, params: Mapping[str, str]) -> None:
@@ -60,16 +64,15 @@ def log_model_metrics(ws: Workspace, model_id: str, metrics: Iterable[LoggedMetr
     """
     with writing(ws) as session:
         logged_model_row(session, model_id)
+        table, newest = LoggedModelMetricRow, dict[tuple[str, str, str], LoggedMetric]()
+        rows = session.exec(select(table).where(table.model_id == model_id)).all()
+        known = {(row.key, row.dataset, row.dataset_digest): (row.step, row.logged_at) for row in rows}
         for metric in metrics:
-            key = (model_id, metric.key, metric.dataset, metric.dataset_digest)
-            known = session.get(LoggedModelMetricRow, key)
-            if known is not None and (known.step, known.logged_at) > (metric.step, metric.timestamp):
-                continue
-            if known is not None:
-                session.delete(known)
-                session.flush()
-            session.add(_row(model_id, metric))
-            session.flush()
+            place, moment = (metric.key, metric.dataset, metric.dataset_digest), (metric.step, metric.timestamp)
+            if known.get(place, moment) <= moment:
+                known[place], newest[place] = moment, metric
+        values = [_values(model_id, metric) for metric in newest.values()]
+        upsert(session, table, values, key=_KEY, changed=[*values[0].keys() - {*_KEY}] if values else [])
 
 
 def purge_logged_models(ws: Workspace, *, older_than: timedelta = timedelta(0)) -> int:
@@ -101,14 +104,14 @@ def purge_logged_models(ws: Workspace, *, older_than: timedelta = timedelta(0)) 
     return len(found)
 
 
-def _row(model_id: str, metric: LoggedMetric) -> LoggedModelMetricRow:
-    return LoggedModelMetricRow(
-        model_id=model_id,
-        key=metric.key,
-        dataset=metric.dataset,
-        dataset_digest=metric.dataset_digest,
-        run_id=metric.run_id,
-        value=metric.value,
-        step=metric.step,
-        logged_at=metric.timestamp,
-    )
+def _values(model_id: str, metric: LoggedMetric) -> dict[str, Any]:
+    return {
+        "model_id": model_id,
+        "key": metric.key,
+        "dataset": metric.dataset,
+        "dataset_digest": metric.dataset_digest,
+        "run_id": metric.run_id,
+        "value": metric.value,
+        "step": metric.step,
+        "logged_at": metric.timestamp,
+    }

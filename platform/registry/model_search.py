@@ -5,29 +5,26 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_
 from sqlmodel import Session, col, select
 
 from ..core import DataError, Workspace
+from .clauses import compare_number, compare_text
 from .engine import reading
-from .filters import Condition, compared, parse_filter, parse_order
+from .grammar import Condition, Order, parse_filter, parse_orders
 from .model_admin import STAGES, check_stage
 from .model_names import check_model_name
 from .model_rows import batches, live_model, model_records, version_records
 from .records import Model, ModelVersion
 from .rows import LARGEST
 from .schema import ModelRow, ModelTagRow, ModelVersionRow, ModelVersionTagRow
+from .vocabulary import MODEL_ORDERS, MODELS, VERSION_ORDERS, VERSIONS
 
 PROMPT = "mlflow.prompt.is_prompt"
-_TEXTUAL = ("=", "!=", "LIKE", "ILIKE", "IN", "NOT IN")
-_NUMERIC = ("=", "!=", "<", "<=", ">", ">=")
-_TAG = ("=", "!=", "LIKE", "ILIKE")
-_MODEL_COLUMNS: Mapping[str, Any] = {"name": ModelRow.name}
-_MODEL_ORDER: Mapping[str, Any] = {
+_MODEL_COLUMNS: Mapping[str, Any] = {
     "name": ModelRow.name,
-    "timestamp": ModelRow.updated_at,
     "creation_timestamp": ModelRow.created_at,
     "last_updated_timestamp": ModelRow.updated_at,
 }
@@ -36,10 +33,6 @@ _VERSION_COLUMNS: Mapping[str, Any] = {
     "version_number": ModelVersionRow.version,
     "run_id": ModelVersionRow.run_id,
     "source_path": ModelVersionRow.source,
-}
-_VERSION_ORDER: Mapping[str, Any] = {
-    "name": ModelVersionRow.model,
-    "version_number": ModelVersionRow.version,
     "creation_timestamp": ModelVersionRow.created_at,
     "last_updated_timestamp": ModelVersionRow.updated_at,
 }
@@ -76,13 +69,13 @@ def search_models(
         >>> [model.name for model in search_models(ws, "tags.team = 'ops'")[0]]
         ['flight-delay']
     """
-    orders = parse_order(order_by, _MODEL_ORDER)
+    conditions, orders = parse_filter(filter_text, MODELS), parse_orders(order_by, MODEL_ORDERS)
     start = parse_page(page)
     with reading(ws) as session:
         query = select(ModelRow).where(col(ModelRow.deleted_at).is_(None))
-        for condition in parse_filter(filter_text):
+        for condition in conditions:
             query = query.where(_model_clause(session, condition))
-        clauses = [_directed(_MODEL_ORDER[order.key], order.ascending) for order in orders]
+        clauses = [_directed(_MODEL_COLUMNS, order) for order in orders]
         rows = session.exec(query.order_by(*clauses, col(ModelRow.name)).offset(start).limit(limit + 1)).all()
         return model_records(session, rows[:limit]), next_page(start, limit, rows)
 
@@ -118,13 +111,13 @@ def search_versions(
         >>> [str(version) for version in search_versions(ws, "name = 'flight-delay' AND version_number > 0")[0]]
         ['flight-delay@1']
     """
-    orders = parse_order(order_by, _VERSION_ORDER)
+    conditions, orders = parse_filter(filter_text, VERSIONS), parse_orders(order_by, VERSION_ORDERS)
     start = parse_page(page)
     with reading(ws) as session:
         query = select(ModelVersionRow).where(col(ModelVersionRow.deleted_at).is_(None))
-        for condition in parse_filter(filter_text):
+        for condition in conditions:
             query = query.where(_version_clause(session, condition))
-        clauses = [_directed(_VERSION_ORDER[order.key], order.ascending) for order in orders]
+        clauses = [_directed(_VERSION_COLUMNS, order) for order in orders]
         ties = (col(ModelVersionRow.model), col(ModelVersionRow.version).desc())
         rows = session.exec(query.order_by(*clauses, *ties).offset(start).limit(limit + 1)).all()
         return version_records(session, rows[:limit]), next_page(start, limit, rows)
@@ -205,61 +198,29 @@ def next_page(start: int, limit: int, rows: Sequence[Any]) -> str:
     return base64.urlsafe_b64encode(str(start + limit).encode()).decode() if len(rows) > limit else ""
 
 
-def text_clause(session: Session, columns: Mapping[str, Any], condition: Condition) -> ColumnElement[bool]:
-    """A condition on a text attribute.
-
-    Raises:
-        DataError: The attribute is unknown, or the comparator or value does not fit it.
-    """
-    if condition.key not in columns:
-        raise DataError(f"Invalid attribute key {condition.key!r:.100}: use one of {', '.join(columns)}")
-    fits = condition.comparator in _TEXTUAL and not isinstance(condition.value, (int, float))
-    if not fits:
-        raise DataError(
-            f"Invalid comparison of {condition.key!r}: use {', '.join(_TEXTUAL)} with quoted text, "
-            f"not {condition.comparator} {condition.value!r:.100}"
-        )
-    return compared(_dialect(session), col(columns[condition.key]), condition.comparator, condition.value)
-
-
-def check_tag(condition: Condition) -> None:
-    """Refuse what labels cannot be compared with.
-
-    Raises:
-        DataError: Another comparator, or a value that is not text.
-    """
-    if condition.comparator not in _TAG or not isinstance(condition.value, str):
-        raise DataError(
-            f"Invalid comparison of tag {condition.key!r:.100}: use {', '.join(_TAG)} with quoted text, "
-            f"not {condition.comparator} {condition.value!r:.100}"
-        )
-
-
-def _dialect(session: Session) -> str:
+def dialect_of(session: Session) -> str:
+    """The database behind a session: ``sqlite`` or ``postgresql``."""
     return str(session.get_bind().dialect.name)
 
 
-def _directed(column: Any, ascending: bool) -> ColumnElement[Any]:
-    return col(column).asc() if ascending else col(column).desc()
+def _directed(columns: Mapping[str, Any], order: Order) -> ColumnElement[Any]:
+    column = col(columns[order.key])
+    return column.asc() if order.ascending else column.desc()
 
 
 def _model_clause(session: Session, condition: Condition) -> ColumnElement[bool]:
     if condition.kind == "attribute":
-        return text_clause(session, _MODEL_COLUMNS, condition)
+        return compare_text(_MODEL_COLUMNS[condition.key], condition, dialect_of(session))
     return _tag_clause(session, condition, ModelTagRow, ModelTagRow.model == ModelRow.name)
 
 
 def _version_clause(session: Session, condition: Condition) -> ColumnElement[bool]:
-    if condition.kind == "attribute" and condition.key == "version_number":
-        if condition.comparator not in _NUMERIC or isinstance(condition.value, (list, float)):
-            raise DataError(f"Invalid comparison of version_number: use {', '.join(_NUMERIC)} with a whole number")
-        try:
-            number = min(max(int(condition.value), -LARGEST), LARGEST)
-        except ValueError as error:
-            raise DataError(f"Invalid version_number {condition.value!r:.100}: use a whole number") from error
-        return compared(_dialect(session), col(ModelVersionRow.version), condition.comparator, number)
     if condition.kind == "attribute":
-        return text_clause(session, _VERSION_COLUMNS, condition)
+        column = _VERSION_COLUMNS[condition.key]
+        if condition.key != "version_number":
+            return compare_text(column, condition, dialect_of(session))
+        number = min(max(cast(float, condition.value), -LARGEST), LARGEST)
+        return compare_number(column, condition.comparator, number)
     same = and_(
         col(ModelVersionTagRow.model) == ModelVersionRow.model,
         col(ModelVersionTagRow.version) == ModelVersionRow.version,
@@ -268,11 +229,8 @@ def _version_clause(session: Session, condition: Condition) -> ColumnElement[boo
 
 
 def _tag_clause(session: Session, condition: Condition, table: Any, same: Any) -> ColumnElement[bool]:
-    if condition.kind != "tag":
-        raise DataError(f"Invalid entity type {condition.kind!r}: models have attributes and tags")
-    check_tag(condition)
     key = and_(same, col(table.key) == condition.key)
-    found = exists().where(key, compared(_dialect(session), col(table.value), condition.comparator, condition.value))
+    found = exists().where(key, compare_text(table.value, condition, dialect_of(session)))
     if condition.key == PROMPT and (condition.comparator, condition.value) in (("!=", "true"), ("=", "false")):
         # MLflow's clients ask for what is not a prompt like that, and models do not carry the label.
         return or_(found, ~exists().where(key))

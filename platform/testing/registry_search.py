@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cmp_to_key, partial
 from typing import Any
 
+from ..registry.grammar import Condition, Order
 from ..registry.tracking import RunView
-from ..registry.tracking.grammar import Condition, Order
 
 _OPERATORS = {
     "=": operator.eq,

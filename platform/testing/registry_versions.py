@@ -232,9 +232,11 @@ class VersionsContract:
             return [each.name for each in registry.search_logged_models(ws, ["0"], text, order_by=order)[0]]
 
         assert found("") == ["m4", "m3", "m2"] and found("params.depth != '3'") == ["m4", "m2"]
-        assert found("metrics.auc > 0.65", registry.Order("metrics.auc", False)) == ["m3", "m4"]
+        assert found("metrics.auc > 0.65", registry.Order("metric", "auc", False)) == ["m3", "m4"]
         assert found("tags.t = '2' AND name LIKE 'm%' AND status = 'PENDING'") == ["m2"]
         assert registry.search_logged_models(ws, ["0"], "metrics.auc > 0", datasets=[("other", "")])[0] == []
+        assert registry.search_logged_models(ws, ["0"], datasets=[("d", "2")])[0] == []
+        assert len(registry.search_logged_models(ws, ["0"], datasets=[("d", ""), ("other", "")])[0]) == 3
         registry.delete_logged_model(ws, ids[0])
         assert found(f"model_id = '{ids[0]}'") == [] and found("creation_timestamp > 0") == ["m4", "m3"]
         with pytest.raises(NotFound):

@@ -18,6 +18,7 @@ def test_server_info(ws: Workspace) -> None:
     with TestClient(create_app(ws)) as client:
         answer = client.get("/api/3.0/mlflow/server-info")
     assert answer.status_code == 200 and answer.json()["store_type"] == "SqlStore"
+    assert answer.json()["multipart_uploads_enabled"] is True
 
 
 def test_a_body_that_is_no_json(ws: Workspace) -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
 import httpx
@@ -20,9 +21,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
+from tests.console.tracking_server import serving
 
 from raylake import registry
 from raylake.console import create_app
+from raylake.console.api.mlflow import artifacts
 from raylake.core import InvalidName, Workspace
 
 ROOT = "/api/2.0/mlflow-artifacts"
@@ -139,6 +142,33 @@ def test_parts_in_any_order(client: TestClient) -> None:
     assert client.post(f"{ROOT}/mpu/complete/0/run/artifacts", json=body).status_code == 200
     assert client.get(f"{ROOT}/artifacts/0/run/artifacts/up.bin").content == b"".join(parts)
     assert client.post(f"{ROOT}/mpu/complete/0/run/artifacts", json=body).status_code == 404
+
+
+@pytest.mark.parametrize("place", ["a", "b"])
+def test_mlflows_client_sends_large_files_in_parts(ws: Workspace, tmp_path: Path, monkeypatch: Any, place: str) -> None:
+    from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
+
+    joined: list[int] = []
+
+    def join(ws: Workspace, upload: str, parts: dict[int, str]) -> tuple[str, int]:
+        joined.append(len(parts))
+        return registry.join_parts(ws, upload, parts)
+
+    monkeypatch.setattr(artifacts, "join_parts", join)
+    monkeypatch.setenv("MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE", str(1 << 20))
+    monkeypatch.setenv("MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE", str(1 << 20))
+    monkeypatch.setenv("MLFLOW_WORKSPACE", place)
+    places = {"a": ws, "b": Workspace.open(tmp_path / "b", registry_url="", online_url="")}
+    (tmp_path / "large.bin").write_bytes(content := os.urandom((3 << 20) + 5))
+    (tmp_path / "small.bin").write_bytes(b"small")
+    with serving(places) as address:
+        theirs = MlflowArtifactsRepository("mlflow-artifacts:/0/run/artifacts", tracking_uri=address)
+        for name in ("large.bin", "small.bin"):
+            theirs.log_artifact(str(tmp_path / name), "model")
+        assert Path(theirs.download_artifacts("model/large.bin", str(tmp_path))).read_bytes() == content
+    assert joined == [4]
+    found = {entry.name: entry.size for entry in registry.list_artifacts(places[place], "0/run/artifacts/model")}
+    assert found == {"large.bin": len(content), "small.bin": 5}
 
 
 def test_an_upload_that_is_given_up_leaves_nothing(client: TestClient, ws: Workspace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -149,6 +150,61 @@ def test_metrics_of_a_logged_model_belong_to_run_and_model(ws: Workspace, url: s
     assert kept == {"auc": (0.7, 2), "loss": (0.2, 2)}
     with pytest.raises(MlflowException, match="not"):
         mlflow.MlflowClient().log_metric(run.info.run_id, "auc", 0.5, model_id="m-" + "0" * 32)
+    assert mlflow.get_run(run.info.run_id).data.metrics["auc"] == 0.7, "what is refused is not recorded by halves"
+
+
+def test_metrics_of_a_logged_model_on_data_sets(ws: Workspace, url: str) -> None:
+    import pandas as pd
+
+    first, second = (
+        mlflow.data.from_pandas(pd.DataFrame({"a": [float(n), 2.0]}), name=f"d{n}", source=f"s3://b/{n}.csv")
+        for n in (1, 2)
+    )
+    with mlflow.start_run() as run:
+        model, other = (mlflow.initialize_logged_model(name) for name in ("scorer", "other"))
+        mlflow.log_metric("auc", 0.6, step=2, model_id=model.model_id, dataset=first)
+        mlflow.log_metric("auc", 0.1, step=1, model_id=model.model_id, dataset=first)  # older: the other one stays
+        mlflow.log_metrics({"auc": 0.8, "loss": math.nan}, model_id=model.model_id, dataset=second)
+        mlflow.log_metric("auc", 0.9, model_id=other.model_id)
+    found = {(each.key, each.dataset_name): each for each in mlflow.get_logged_model(model.model_id).metrics}
+    assert found["auc", "d1"].value == 0.6 and found["auc", "d1"].dataset_digest == first.digest
+    assert found["auc", "d2"].value == 0.8 and math.isnan(found["loss", "d2"].value) and len(found) == 3
+    assert {each.run_id for each in found.values()} == {run.info.run_id}
+    inputs = mlflow.get_run(run.info.run_id).inputs
+    assert {each.dataset.name for each in inputs.dataset_inputs} == {"d1", "d2"}
+
+    def names(text: str, *datasets: dict[str, str]) -> list[str]:
+        return [
+            each.name
+            for each in mlflow.search_logged_models(
+                filter_string=text, datasets=list(datasets) or None, output_format="list"
+            )
+        ]
+
+    def ordered(**clause: Any) -> list[str]:
+        by = [{"field_name": "metrics.auc", "ascending": False, **clause}]
+        return [each.name for each in mlflow.search_logged_models(order_by=by, output_format="list")]
+
+    assert ordered(dataset_name="d1") == ["scorer", "other"] and ordered() == ["other", "scorer"]
+    assert names("metrics.auc > 0.7", {"dataset_name": "d1"}) == []
+    assert names("metrics.auc > 0.7", {"dataset_name": "d2", "dataset_digest": second.digest}) == ["scorer"]
+    assert names("metrics.auc > 0.7") == ["other", "scorer"] and names("", {"dataset_name": "d1"}) == ["scorer"]
+
+
+def test_models_logged_at_once_are_all_remembered(ws: Workspace, url: str) -> None:
+    run = MlflowClient().create_run("0").info.run_id
+    about = {"artifact_path": "m", "utc_time_created": "now", "run_id": run, "flavors": {"sklearn": {"config": {}}}}
+
+    def log(number: int) -> int:
+        body = {"run_id": run, "model_json": json.dumps({**about, "model_uuid": f"{number}" * 32})}
+        return httpx.post(f"{url}/api/2.0/mlflow/runs/log-model", json=body, timeout=60).status_code
+
+    with ThreadPoolExecutor(16) as pool:
+        assert {*pool.map(log, range(60))} == {200}
+    history = json.loads(MlflowClient().get_run(run).data.tags["mlflow.log-model.history"])
+    assert {each["model_uuid"][:2] for each in history} >= {"00", "99"} and len(history) == 60
+    MlflowClient().set_tag(run, "mlflow.log-model.history", "mine")
+    assert log(1) == 400
 
 
 def test_runs_of_raylake_are_visible_to_the_client(ws: Workspace, url: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import uvicorn
@@ -14,8 +14,8 @@ from raylake.core import Workspace
 
 
 @contextmanager
-def serving(ws: Workspace) -> Iterator[str]:
-    """The console of a workspace; gives its URL."""
+def serving(ws: Workspace | Mapping[str, Workspace]) -> Iterator[str]:
+    """The console of a workspace, or of several by name; gives its URL."""
     config = uvicorn.Config(create_app(ws), host="127.0.0.1", port=0, log_level="warning")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

@@ -16,12 +16,13 @@ from mlflow.utils.search_utils import SearchUtils
 
 from raylake import registry
 from raylake.core import DataError, Workspace
+from raylake.registry.grammar import Condition, parse_filter, parse_order
 from raylake.registry.tracking import RunView
 from raylake.registry.tracking.entries import Entry
-from raylake.registry.tracking.grammar import EXPERIMENTS, Condition, parse_filter, parse_order
 from raylake.registry.tracking.metrics import log
 from raylake.registry.tracking.runs import NewRun, new_run, update_run
 from raylake.registry.tracking.search import search_views
+from raylake.registry.vocabulary import EXPERIMENTS, LOGGED_MODELS, MODELS, RUNS, VERSIONS, Vocabulary
 from raylake.testing.registry_search import matches, ordered
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -176,6 +177,66 @@ def test_whatever_mlflow_refuses_is_refused(text: str) -> None:
 def test_what_is_not_of_the_language_says_where(text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         parse_filter(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "wanted"),
+    [
+        (MODELS, "name = 'it''s'", Condition("attribute", "name", "=", "it's")),
+        (MODELS, "name ILIKE \"it''s\"", Condition("attribute", "name", "ILIKE", "it''s")),
+        (MODELS, "name IN ('a (v2)', \"it's\")", Condition("attribute", "name", "IN", ("a (v2)", "it's"))),
+        (MODELS, "tags.`a b` LIKE '%'", Condition("tag", "a b", "LIKE", "%")),
+        (VERSIONS, "version_number = '1'", Condition("attribute", "version_number", "=", 1)),
+        (VERSIONS, "version_number >= 2", Condition("attribute", "version_number", ">=", 2)),
+        (LOGGED_MODELS, "creation_time > 1.5", Condition("attribute", "creation_timestamp", ">", 1.5)),
+        (LOGGED_MODELS, "params.depth != '3'", Condition("param", "depth", "!=", "3")),
+        (LOGGED_MODELS, "metrics.auc > 0", Condition("metric", "auc", ">", 0)),
+        (RUNS, "params.a = 'it''s'", Condition("param", "a", "=", "it''s")),
+    ],
+)
+def test_each_search_has_its_vocabulary(words: Vocabulary, text: str, wanted: Condition) -> None:
+    assert parse_filter(text, words) == (wanted,)
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "message"),
+    [
+        (MODELS, "creation_timestamp > 1", "Invalid attribute key 'creation_timestamp'"),
+        (MODELS, "metrics.auc > 1", "Invalid entity type 'metrics'"),
+        (MODELS, "tags.a IN ('x')", "Invalid comparator 'IN' for tag 'a'"),
+        (MODELS, "tags.a IS NULL", "Invalid comparator 'IS NULL'"),
+        (VERSIONS, "version_number = 1.5", "version_number 1.5: use a whole number"),
+        (VERSIONS, "version_number = 'x'", "version_number 'x': use a whole number"),
+        (VERSIONS, "version_number IN ('1')", "Invalid comparator 'IN'"),
+        (LOGGED_MODELS, "creation_time > '1'", "Expected numeric value type"),
+        (LOGGED_MODELS, "dataset.name = 'x'", "Invalid entity type 'dataset'"),
+    ],
+)
+def test_each_search_refuses_the_words_of_the_others(words: Vocabulary, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        parse_filter(text, words)
+
+
+def test_numbers_with_thousands_of_digits(ws: Workspace) -> None:
+    registry.register_artifact(ws, "0" * 64, name="iris")
+    huge = "9" * 5000  # more than Python turns into an int
+    assert registry.search_runs(ws, f"metrics.a > {huge}").items == ()
+    assert registry.search_versions(ws, f"version_number > {huge}")[0] == []
+    assert [str(each) for each in registry.search_versions(ws, f"version_number < '{huge}'")[0]] == ["iris@1"]
+
+
+def test_orders_of_models_name_what_may_be_ordered(ws: Workspace) -> None:
+    for order_by, message in (
+        (["creation_timestamp", "creation_timestamp DESC"], "duplicate fields"),
+        (["timestamp", "last_updated_timestamp"], "duplicate fields"),
+        (["version_number"], r"Invalid order_by clause 'version_number': Invalid attribute key.*creation_timestamp"),
+        (["tags.a"], "Invalid order_by clause 'tags.a': Invalid entity type"),
+        (["name up"], "Invalid order_by clause 'name up'"),
+    ):
+        with pytest.raises(DataError, match=message):
+            registry.search_models(ws, order_by=order_by)
+    with pytest.raises(DataError, match="Invalid order_by field 'oops'"):
+        registry.search_logged_models(ws, ["0"], order_by=[registry.Order("attribute", "oops", True)])
 
 
 def test_huge_searches_are_refused_at_once(ws: Workspace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -15,6 +16,7 @@ from ..columns import numbers
 from ..engine import reading, transaction, writing
 from ..rows import LARGEST
 from ..schema import MAPPERS
+from .bulk import read_in
 from .clock import microseconds
 from .entries import NAME_TAG, PARENT_TAG, Entry, Point, cleaned, deleted_run, raise_first, unknown_run, write
 from .labels import packed
@@ -113,6 +115,33 @@ def delete_tag(ws: Workspace, run_id: str, key: str) -> None:
             raise NotFound(f"No tag with name: {key} in run with id {run_id}")
 
 
+def append_to_tag(ws: Workspace, run_id: str, key: str, item: Any) -> None:
+    """Append to a label that holds a JSON list, in one transaction: of callers at once none loses an entry.
+
+    Raises:
+        NotFound: The run is unknown.
+        Deleted: The run is deleted.
+        DataError: The label holds something else.
+
+    Example:
+        >>> import tempfile
+        >>> from raylake.registry import run, start_run
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> fit = start_run(ws, "fit", "first")
+        >>> for name in ("a", "b"):
+        ...     append_to_tag(ws, fit.id, "models", {"name": name})
+        >>> run(ws, fit.id).tags
+        {'models': '[{"name": "a"}, {"name": "b"}]'}
+    """
+    with transaction(ws.registry_url) as connection:
+        locked = read_in(connection, "run", "seq", "id", [run_id], lock=True)
+        seqs = [row[0] for row in locked]
+        query = select(_TAG.c.value).where(_TAG.c.run_seq.in_(seqs), _TAG.c.key == key)
+        known = connection.execute(query).scalar()
+        value = json.dumps([*_list(run_id, key, known), item])
+        raise_first(write(connection, [Entry(run_id, tags=[(cleaned(key), cleaned(value), False)])]))
+
+
 def metric_history(ws: Workspace, run_id: str, key: str) -> list[tuple[int, float]]:
     """The value of one metric at each step as ``(step, value)``, in the order of steps: the newest of a step.
 
@@ -207,6 +236,16 @@ def _identity(session: Session, run_id: str) -> tuple[int, str]:
     if row is None:
         raise unknown_run(run_id)
     return row[0], row[1]
+
+
+def _list(run_id: str, key: str, text: str | None) -> list[Any]:
+    try:
+        found = [] if text is None else json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, list):
+        raise DataError(f"tag {key!r} of run {run_id} is no JSON list but {text!r:.100}: delete the tag first")
+    return found
 
 
 def _points(seq: Any, key: str) -> Select[Any]:

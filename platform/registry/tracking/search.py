@@ -8,14 +8,15 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, Text, case, cast, func, literal, not_, select
 
 from ...core import DataError, Workspace
+from ..clauses import Clause, compare_metric, compare_moment, compare_text, in_order
 from ..engine import reading
+from ..grammar import MOST_LISTED, Condition, Order, parse_filter, parse_order, parse_orders
 from ..records import Run
 from ..schema import MAPPERS, ExperimentRow
 from ..schema.tracking import ACTIVE
-from .clauses import Clause, compare_metric, compare_moment, compare_text, in_order
+from ..vocabulary import EXPERIMENTS, PRESENCE
 from .entries import NAME_TAG, PARENT_TAG
 from .experiments import find, records
-from .grammar import EXPERIMENTS, MOST_LISTED, PRESENCE, Condition, Order, parse_filter, parse_order
 from .pages import offset_of, token_of
 from .values import Experiment, Page, RunView
 from .views import record, select_runs, views
@@ -106,7 +107,7 @@ def search_views(
     page_token: str = "",
 ) -> Page[RunView]:
     """As `search_runs`, for tracking clients: experiments by id, unknown ones have no runs."""
-    conditions, orders = parse_filter(filter_text), [parse_order(text) for text in order_by]
+    conditions, orders = parse_filter(filter_text), parse_orders(order_by)
     offset = _check_page(limit, page_token)
     with reading(ws) as session:
         dialect = session.get_bind().dialect.name
@@ -206,15 +207,11 @@ def _dataset_clause(condition: Condition, dialect: str) -> Clause:
 
 
 def _ordered(query: Select[Any], orders: Sequence[Order], dialect: str) -> Select[Any]:
-    seen: set[tuple[str, str]] = set()
     for order in orders:
-        if (order.kind, order.key) in seen:
-            raise DataError(f"`order_by` contains duplicate fields: {order.kind} {order.key!r} stands twice")
-        seen.add((order.kind, order.key))
         query, column, missing = _sorted_by(query, order)
         text = order.kind in _LABELS or (order.kind == "attribute" and order.key not in _MOMENTS)
         query = query.order_by(missing, in_order(column, dialect, ascending=order.ascending, text=text))
-    if ("attribute", "start_time") not in seen:
+    if all((order.kind, order.key) != ("attribute", "start_time") for order in orders):
         query = query.order_by(_RUN.c.created_at.desc())
     return query.order_by(_RUN.c.id)
 

@@ -36,6 +36,7 @@ from .errors import failure
 _ROOT = "/2.0/mlflow-artifacts"
 _PIECE = 1 << 20
 _MOST_JSON = 8 << 20
+_OF_THE_CALLER = ("authorization", "x-mlflow-workspace")
 _SAFE = {"X-Content-Type-Options": "nosniff", "Content-Disposition": "attachment", "Accept-Ranges": "none"}
 Answer = Callable[[Workspace, Request], Awaitable[Response]]
 
@@ -113,8 +114,10 @@ async def _create_upload(ws: Workspace, request: Request) -> Response:
     count, upload = _whole(body.get("num_parts", 1)), start_upload()
     part_name(upload, count)
     base = f"{request.base_url}api{_ROOT}/mpu/part/{upload}".replace("//api", "/api")
-    # The client sends nothing of its own with a part: it needs the token that it came with.
-    headers = {name: request.headers[name] for name in ("authorization",) if name in request.headers}
+    # The client sends nothing of its own with a part: it needs the token and the workspace that it came with.
+    headers = {
+        name: request.headers[name] for name in ("authorization", "x-mlflow-workspace") if name in request.headers
+    }
     parts = [{"url": f"{base}/{number}", "part_number": number, "headers": headers} for number in range(1, count + 1)]
     return _json({"upload_id": upload, "credentials": parts})
 

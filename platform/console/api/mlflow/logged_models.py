@@ -104,8 +104,13 @@ def _search(ws: Workspace, message: Message) -> Message:
 def _order(clause: Any) -> registry.Order:
     if not isinstance(clause, dict) or not isinstance(clause.get("field_name"), str):
         raise invalid_parameter("Missing value for required parameter 'order_by.field_name'.")
-    name = clause["field_name"].removeprefix("attributes.").removeprefix("attribute.")
-    return registry.Order(name, bool(clause.get("ascending", True)))
+    ascending = bool(clause.get("ascending", True))
+    kind, dot, key = clause["field_name"].strip().partition(".")
+    if dot and kind == "metrics":
+        return registry.Order(
+            "metric", key, ascending, dataset=_dataset(clause) if clause.get("dataset_name") else None
+        )
+    return registry.Order("attribute", key if kind in ("attribute", "attributes") else clause["field_name"], ascending)
 
 
 def _dataset(found: Any) -> tuple[str, str]:

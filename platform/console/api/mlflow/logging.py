@@ -6,7 +6,6 @@ The answer is sent when the transaction that holds what was logged has been comm
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,12 +17,12 @@ from ....registry import tracking
 from ....registry.tracking.entries import Entry, Point, cleaned
 from ....registry.tracking.ingest import ingest_of
 from ....registry.tracking.labels import Label
-from ....registry.tracking.runs import run_view
+from ....registry.tracking.metrics import append_to_tag
 from .endpoint import Endpoint, Field, Message
 from .errors import invalid_parameter
 from .fields import invalid_value, typed
 from .limits import LAST_MOMENT, PARAM_VALUE, TAG_VALUE, check_batch, check_key, check_run_id
-from .measured import measure_models
+from .measured import measure_models, measured_models
 from .runs import RUN_ID
 
 _LONG = 2**63
@@ -33,8 +32,10 @@ _MODEL_FIELDS = ("artifact_path", "flavors", "utc_time_created", "run_id")
 
 
 async def _log_metric(ws: Workspace, message: Message) -> Message:
-    await committed(ws, Entry(message["run_id"], points=[_quick(message) or _point(message, "")]))
-    await measure_models(ws, message["run_id"], (message,))
+    point = _quick(message) or _point(message, "")
+    measured = await measured_models(ws, message["run_id"], (message,))
+    await committed(ws, Entry(message["run_id"], points=[point]))
+    await measure_models(ws, measured)
     return {}
 
 
@@ -63,17 +64,14 @@ async def _log_batch(ws: Workspace, message: Message) -> Message:
     labels = [_tag(*_pair(tag, f"tags[{i}]"), f"tags[{i}].") for i, tag in enumerate(tags)]
     check_batch({"metrics": len(metrics), "params": len(params), "tags": len(tags)})
     _check_unique([key for key, _, _ in packed])
+    measured = await measured_models(ws, message["run_id"], metrics)
     await committed(ws, Entry(message["run_id"], points=points, params=packed, tags=labels))
-    await measure_models(ws, message["run_id"], metrics)
+    await measure_models(ws, measured)
     return {}
 
 
-async def _log_model(ws: Workspace, message: Message) -> Message:
-    model = _model(message["model_json"])
-    view = await run_in_threadpool(run_view, ws, message["run_id"])
-    history = orjson.loads(view.tags[_MODELS_TAG][0]) if _MODELS_TAG in view.tags else []
-    value = json.dumps([*history, model])
-    await committed(ws, Entry(message["run_id"], tags=[_tag(_MODELS_TAG, value, "")]))
+def _log_model(ws: Workspace, message: Message) -> Message:
+    append_to_tag(ws, message["run_id"], _MODELS_TAG, _model(message["model_json"]))
     return {}
 
 
