@@ -170,7 +170,7 @@ def test_every_reason_is_one_sentence(found: Comparison, policy: Policy) -> None
     sentence = decide(Evidence(comparison=found), policy).sentence
     assert sentence.endswith(".")
     assert "\n" not in sentence
-    assert str(found.rows) in sentence
+    assert f"{found.rows:,}" in sentence
 
 
 def test_flipped_labels_do_not_crown_a_model_that_learnt_them() -> None:
