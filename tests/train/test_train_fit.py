@@ -109,13 +109,20 @@ def test_what_cannot_start_is_not_recorded(ray_ws, fast):
 
 
 def interrupt_when_running(ws, kind: str) -> threading.Thread:
-    """Press Ctrl-C once a run of `kind` is recorded as running."""
+    """Press Ctrl-C once a run of `kind` is recorded as running; again after a minute, as people do, if nothing came."""
+
+    def runs() -> bool:
+        return bool(registry.runs(ws, kind=kind, status="running"))
 
     def watch() -> None:
-        while not registry.runs(ws, kind=kind, status="running"):
+        while not runs():
             time.sleep(0.05)
         time.sleep(1)
-        os.kill(os.getpid(), signal.SIGINT)
+        while runs():
+            os.kill(os.getpid(), signal.SIGINT)
+            pressed = time.monotonic()
+            while runs() and time.monotonic() < pressed + 60:
+                time.sleep(0.1)
 
     thread = threading.Thread(target=watch)
     thread.start()
