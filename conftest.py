@@ -12,7 +12,7 @@ import pytest
 from raylake.core import Workspace, ensure_ray
 
 MADE = pytest.StashKey[Any]()
-WORLD = {"ws", "training", "spec", "run", "endpoint", "renderer"}
+WORLD = {"ws", "training", "spec", "run", "endpoint", "renderer", "doubling", "doubled"}
 
 
 @pytest.fixture(scope="session")
@@ -53,8 +53,9 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def _world_of_examples(request: pytest.FixtureRequest, doctest_namespace: dict[str, Any]) -> Iterator[None]:
     """Give an example the names that it uses without making them; the world is built when the first one does."""
     names = _free_names(request.node) if isinstance(request.node, pytest.DoctestItem) else set()
-    if names & WORLD:
-        doctest_namespace.update(request.getfixturevalue("example_world"))
+    if wanted := names & WORLD:
+        world = request.getfixturevalue("example_world")
+        doctest_namespace.update({name: world[name] for name in wanted})
     yield
     doctest_namespace.clear()
 

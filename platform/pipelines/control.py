@@ -47,8 +47,8 @@ def run(ws: Workspace, pipeline: Pipeline, /, **params: Any) -> PipelineRun:
         >>> @pipelines.pipeline
         ... def twice(start: int = 1):
         ...     return double(double(start))
-        >>> done = run(Workspace.open(), twice, start=3)  # doctest: +SKIP
-        >>> result(Workspace.open(), done)  # doctest: +SKIP
+        >>> done = run(ws, twice, start=3)
+        >>> pipelines.result(ws, done)
         12
     """
     run_id = submit(ws, pipeline, params)
@@ -122,7 +122,8 @@ def drive(
         PipelineFailed: A step failed, or the run was cancelled.
 
     Example:
-        >>> drive(Workspace.open(), "0" * 32)  # doctest: +SKIP
+        >>> drive(ws, submit(ws, doubling, {"start": 5})).state
+        'finished'
     """
     lease = leases.acquire(ws, run_id, leases.owner(), datetime.now(UTC))
     pipeline, params = definition_of(ws, lease.run_id, pipeline)
@@ -184,7 +185,8 @@ def retry_step(
         Conflict: The run is being driven.
 
     Example:
-        >>> retry_step(Workspace.open(), "0" * 32, "load")  # doctest: +SKIP
+        >>> retry_step(ws, doubled.id, doubled.steps[0].key).state
+        'finished'
     """
     found = store.find(ws, run_id)
     if found.state in (states.RUNNING, states.QUEUED):
@@ -225,7 +227,8 @@ def run_step(
         PipelineInvalid: The step is unknown, or an input is missing.
 
     Example:
-        >>> run_step(Workspace.open(), daily, "load", inputs={"day": "2026-01-01"})  # doctest: +SKIP
+        >>> run_step(ws, doubling, doubling.graph.keys[0], inputs={"x": 4}).state
+        'finished'
     """
     node = pipeline.graph[step]
     given = dict(inputs or {})
@@ -253,9 +256,15 @@ def cancel(ws: Workspace, run_id: str) -> str:
     Raises:
         Conflict: The run has ended.
 
-    Example: see `pause`.
-
-        >>> cancel(Workspace.open(), "0" * 32)  # doctest: +SKIP
+    Example:
+        >>> import tempfile
+        >>> from raylake import pipelines
+        >>> @pipelines.pipeline
+        ... def nothing():
+        ...     pass
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> cancel(ws, submit(ws, nothing))
+        'cancelled'
     """
     return store.ask(ws, run_id, "cancel")
 

@@ -23,9 +23,9 @@ def show(ws: Workspace, run_id: str) -> PipelineRun:
     Raises:
         NotFound: The run is unknown.
 
-    Example: see `submit`.
-
-        >>> show(Workspace.open(), "0" * 32)  # doctest: +SKIP
+    Example:
+        >>> [step.state for step in show(ws, doubled.id).steps]
+        ['finished', 'finished']
     """
     return store.find(ws, run_id)
 
@@ -56,7 +56,8 @@ def result(ws: Workspace, of: PipelineRun | str, *, pipeline: Pipeline | None = 
         Conflict: The run has not finished.
 
     Example:
-        >>> result(Workspace.open(), "0" * 32)  # doctest: +SKIP
+        >>> result(ws, doubled)
+        12
     """
     found = store.find(ws, of if isinstance(of, str) else of.id)
     if found.state != states.FINISHED:
@@ -73,7 +74,8 @@ def output(ws: Workspace, of: PipelineRun | str, step: str) -> Any:
         NotFound: The step is unknown or has no output.
 
     Example:
-        >>> output(Workspace.open(), "0" * 32, "load")  # doctest: +SKIP
+        >>> output(ws, doubled, doubled.steps[0].key)
+        6
     """
     found = store.find(ws, of if isinstance(of, str) else of.id)
     wanted = found.step(step)
@@ -94,7 +96,8 @@ def logs(ws: Workspace, of: PipelineRun | str, step: str) -> str:
         NotFound: The step is unknown.
 
     Example:
-        >>> logs(Workspace.open(), "0" * 32, "load")  # doctest: +SKIP
+        >>> "doubling 3" in logs(ws, doubled, doubled.steps[0].key)
+        True
     """
     found = store.find(ws, of if isinstance(of, str) else of.id).step(step)
     parts = []

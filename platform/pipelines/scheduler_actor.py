@@ -116,7 +116,9 @@ def start_scheduler(ws: Workspace, *, period: float = 1.0) -> Any:
         The Ray actor's handle; ``ray.get(handle.status.remote())`` tells how it does.
 
     Example:
-        >>> start_scheduler(Workspace.open())  # doctest: +SKIP
+        >>> handle = start_scheduler(ws)
+        >>> stop_scheduler(ws)
+        True
     """
     import ray
 
@@ -140,8 +142,8 @@ def stop_scheduler(ws: Workspace) -> bool:
     """Stop the workspace's scheduler; whether one ran. Runs that it had started are interrupted and stay resumable.
 
     Example:
-        >>> stop_scheduler(Workspace.open())  # doctest: +SKIP
-        True
+        >>> stop_scheduler(ws)  # none runs
+        False
     """
     import ray
 

@@ -136,7 +136,16 @@ def enable(ws: Workspace, name: str, on: bool = True, *, now: datetime | None = 
         NotFound: It is not there.
 
     Example:
-        >>> enable(Workspace.open(), "every-morning", False)  # doctest: +SKIP
+        >>> import tempfile
+        >>> from raylake import pipelines
+        >>> @pipelines.pipeline
+        ... def nothing():
+        ...     pass
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> made = schedule(ws, "every-morning", nothing, pipelines.Cron("0 6 * * *"))
+        >>> enable(ws, "every-morning", False)
+        >>> [found.enabled for found in schedules(ws)]
+        [False]
     """
     found = store.find(ws, name)
     trigger = trigger_from(found.trigger)

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pyarrow as pa
 
-from .. import data, features, monitor, registry, serve, train
+from .. import data, features, monitor, pipelines, registry, serve, train
 from ..core import Workspace
 from .learnable import FEATURES, label_frame
 
@@ -29,6 +29,8 @@ class ExampleWorld:
         run: Its finished run; registered as ``flight-delay@champion``.
         endpoint: The deployed endpoint ``flight-delay``; it answered 100 flights of July, whose labels are known.
         renderer: A rendering process to share between reports.
+        doubling: A pipeline of two steps; it answers four times its parameter.
+        doubled: Its finished run for 3.
     """
 
     ws: Workspace
@@ -37,6 +39,21 @@ class ExampleWorld:
     run: registry.Run
     endpoint: serve.Endpoint
     renderer: monitor.Renderer
+    doubling: pipelines.Pipeline
+    doubled: pipelines.PipelineRun
+
+
+@pipelines.step
+def double(x: int) -> int:
+    """Twice a number."""
+    print(f"doubling {x}")  # noqa: T201  (an example of a step that has a log)
+    return 2 * x
+
+
+@pipelines.pipeline
+def doubling(start: int = 1) -> object:
+    """Four times a number."""
+    return double(double(start))
 
 
 def make_world(folder: Path) -> ExampleWorld:
@@ -56,7 +73,8 @@ def make_world(folder: Path) -> ExampleWorld:
     registry.register(ws, run, name="flight-delay", alias="champion")
     endpoint = serve.deploy(ws, "flight-delay@champion", autoscale=serve.Autoscale(1, 1))
     _ask(endpoint, _flights(100, seed=1, start=JULY[0]))
-    return ExampleWorld(ws, training, spec, run, endpoint, monitor.Renderer())
+    doubled = pipelines.run(ws, doubling, start=3)
+    return ExampleWorld(ws, training, spec, run, endpoint, monitor.Renderer(), doubling, doubled)
 
 
 def _flights(rows: int, **options: Any) -> pa.Table:
