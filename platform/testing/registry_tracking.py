@@ -3,6 +3,7 @@
 # ruff: noqa: D102 -- the name of a test is its sentence
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ import pytest
 
 from .. import registry
 from ..core import Conflict, DataError, Deleted, Node, NotFound, Workspace
+from ..registry.tracking.metrics import append_to_tag
 from .registry_steps import finished, together
 
 
@@ -158,6 +160,18 @@ class TrackingContract:
         latest = registry.run(ws, run.id).metrics
         assert latest.pop("shared") in [worker + 0.49 for worker in range(4)]
         assert latest == {**{f"own{n}": 49 for n in range(4)}, "sync": 3}
+
+    def test_a_tag_that_grows_at_once_in_several_hands_loses_nothing(self, ws: Workspace) -> None:
+        run = registry.start_run(ws, "fit", "x").id
+        results = together([partial(append_to_tag, ws, run, "made", {"n": number}) for number in range(12)])
+        assert results == [None] * 12
+        made = json.loads(registry.run(ws, run).tags["made"])
+        assert sorted(each["n"] for each in made) == [*range(12)]
+        registry.set_tags(ws, run, {"made": "by hand"})
+        with pytest.raises(DataError, match=r"tag 'made' of run .* is no JSON list but 'by hand'"):
+            append_to_tag(ws, run, "made", 1)
+        with pytest.raises(NotFound):
+            append_to_tag(ws, "0" * 32, "made", 1)
 
     def test_what_a_writer_was_refused_is_raised(self, ws: Workspace) -> None:
         ended, running = finished(ws), registry.start_run(ws, "fit", "x")
