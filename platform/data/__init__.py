@@ -59,6 +59,7 @@ from .ingest import ingest, ingest_all
 from .layout import Facts, compact, facts, z_order
 from .merge import merge
 from .parquet_files import Parquet
+from .partition import split
 from .profile import ColumnProfile, Profile, profile, profiles
 from .push import Inbox, PushLog, push_app, push_source
 from .query import derive, sql
@@ -217,6 +218,7 @@ __all__ = [
     "source_from_plain",
     "source_status",
     "source_to_plain",
+    "split",
     "sql",
     "supervise",
     "sync_table",
