@@ -59,11 +59,31 @@ from .ingest import ingest, ingest_all
 from .layout import Facts, compact, facts, z_order
 from .merge import merge
 from .parquet_files import Parquet
+from .partition import split
 from .profile import ColumnProfile, Profile, profile, profiles
 from .push import Inbox, PushLog, push_app, push_source
 from .query import derive, sql
 from .read import exists, read, sync_table, table, versions
-from .recipe import Cast, FittedRecipe, Impute, OneHot, Ordinal, Recipe, Scale, Step
+from .recipe import (
+    Cast,
+    Clip,
+    DateParts,
+    FittedRecipe,
+    HashEncode,
+    Impute,
+    Log,
+    Lower,
+    NGrams,
+    OneHot,
+    Ordinal,
+    Preview,
+    Recipe,
+    Scale,
+    Step,
+    TargetEncode,
+    TextLength,
+    YeoJohnson,
+)
 from .retention import CleanUp, Retention, clean_up, purge, retention_of, set_retention, vacuum
 from .scd2 import scd2
 from .source import Source
@@ -85,6 +105,7 @@ __all__ = [
     "Cast",
     "ColumnProfile",
     "CleanUp",
+    "Clip",
     "ApiKey",
     "Audio",
     "Avro",
@@ -93,6 +114,7 @@ __all__ = [
     "ClientCredentials",
     "Connector",
     "Csv",
+    "DateParts",
     "Cursor",
     "DeltaFeed",
     "Discovered",
@@ -100,6 +122,7 @@ __all__ = [
     "Facts",
     "FittedRecipe",
     "Forgotten",
+    "HashEncode",
     "ForgottenTable",
     "Files",
     "Http",
@@ -109,7 +132,10 @@ __all__ = [
     "Json",
     "Kafka",
     "LinkHeader",
+    "Log",
+    "Lower",
     "MarkedConnector",
+    "NGrams",
     "NatsStream",
     "NextLink",
     "Offset",
@@ -119,6 +145,7 @@ __all__ = [
     "PageNumber",
     "PageToken",
     "Parquet",
+    "Preview",
     "Profile",
     "QualityReport",
     "RawBatch",
@@ -134,6 +161,9 @@ __all__ = [
     "Step",
     "StreamConnector",
     "Text",
+    "TextLength",
+    "TargetEncode",
+    "YeoJohnson",
     "at_least_rows",
     "backup",
     "backups",
@@ -188,6 +218,7 @@ __all__ = [
     "source_from_plain",
     "source_status",
     "source_to_plain",
+    "split",
     "sql",
     "supervise",
     "sync_table",

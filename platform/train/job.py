@@ -125,7 +125,7 @@ def worker_rows(job: Job) -> tuple[Rows, Rows | None]:
     else:
         train = _shard(TRAIN)
         valid = None if chosen is None else _shard(VALID)
-    return _rows(job, recipe, train), None if valid is None else _rows(job, recipe, valid)
+    return _rows(job, recipe, train, True), None if valid is None else _rows(job, recipe, valid, False)
 
 
 def _read(job: Job, chosen: object) -> pa.Table:
@@ -142,6 +142,6 @@ def _shard(name: str) -> pa.Table:
     return pa.concat_tables(blocks)
 
 
-def _rows(job: Job, recipe: FittedRecipe | None, table: pa.Table) -> Rows:
-    inputs = prepare(table.select(list(job.columns)), recipe, job.matrix_columns)
+def _rows(job: Job, recipe: FittedRecipe | None, table: pa.Table, training: bool) -> Rows:
+    inputs = prepare(table.select(list(job.columns)), recipe, job.matrix_columns, training=training)
     return Rows(inputs, labels_of(table.column(job.label)))

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ..core import ConfigError, DataError, SchemaMismatch, Workspace
-from ..data import FittedRecipe
+from ..data import FittedRecipe, Recipe
 from ..data import table as read_table
 from .preparation import default_recipe
 from .signature import Signature, to_matrix
@@ -81,9 +81,9 @@ class Plan:
         ends = [pc.min_max(part.column(self.event_time).cast(MOMENT)) for part in (self.train, self.valid) if len(part)]
         return min(end["min"].as_py() for end in ends), max(end["max"].as_py() for end in ends)
 
-    def matrix(self, rows: pa.Table) -> NDArray[np.float32]:
+    def matrix(self, rows: pa.Table, *, training: bool = False) -> NDArray[np.float32]:
         """The float32 (n, len(matrix_columns)) inputs of `rows`, through the recipe."""
-        return prepare(rows.select(list(self.columns)), self.recipe, self.matrix_columns)
+        return prepare(rows.select(list(self.columns)), self.recipe, self.matrix_columns, training=training)
 
 
 def make_plan(ws: Workspace, spec: Spec) -> Plan:
@@ -92,7 +92,8 @@ def make_plan(ws: Workspace, spec: Spec) -> Plan:
     Raises:
         SchemaMismatch: The label, the event time or a feature column is missing, or a type cannot be trained on.
         DataError: No rows, nulls in the label or in the event time, one class only, or an empty part.
-        ConfigError: The label is among the features, or the objective does not fit.
+        ConfigError: The label is among the features, the recipe encodes by another column, or the objective does not
+            fit.
     """
     version = spec.training.version
     table = str(version.ref.at(version.version))
@@ -105,12 +106,20 @@ def make_plan(ws: Workspace, spec: Spec) -> Plan:
     _check_parts(train, valid, split, task, label, table)
     inputs = train.select(list(columns))
     recipe = spec.recipe or default_recipe(spec.trainer, inputs.schema)
-    fitted = None if recipe is None else recipe.fit(inputs)
+    _check_targets(recipe, label)
+    # The label is for steps that learn from it; it never becomes an input.
+    fitted = None if recipe is None else recipe.fit(train.select([*columns, *recipe.targets]))
     after = inputs if fitted is None else fitted.apply(inputs.slice(0, 1))
     signature = Signature.of(inputs.schema, label, task)
     matrix_columns = tuple(after.column_names)
     to_matrix(after.slice(0, 1), matrix_columns)
     return Plan(table, columns, label, moment, task, split, fitted, matrix_columns, signature, train, valid)
+
+
+def _check_targets(recipe: Recipe | None, label: str) -> None:
+    others = [name for name in (recipe.targets if recipe else ()) if name != label]
+    if others:
+        raise ConfigError(f"the recipe encodes by {others[0]!r}, which is not the label {label!r}: use the label")
 
 
 def make_split(moments: pa.ChunkedArray, validation: float | Window, table: str) -> Split:
@@ -139,9 +148,13 @@ def make_split(moments: pa.ChunkedArray, validation: float | Window, table: str)
     return Split(start=start)
 
 
-def prepare(inputs: pa.Table, recipe: FittedRecipe | None, matrix_columns: tuple[str, ...]) -> NDArray[np.float32]:
-    """Inputs through the recipe, as a float32 matrix."""
-    return to_matrix(inputs if recipe is None else recipe.apply(inputs), matrix_columns)
+def prepare(
+    inputs: pa.Table, recipe: FittedRecipe | None, matrix_columns: tuple[str, ...], *, training: bool = False
+) -> NDArray[np.float32]:
+    """Inputs through the recipe, as a float32 matrix; rows that it was fitted on with ``training=True``."""
+    if recipe is not None:
+        inputs = recipe.apply_training(inputs) if training else recipe.apply(inputs)
+    return to_matrix(inputs, matrix_columns)
 
 
 def labels_of(column: pa.ChunkedArray) -> NDArray[np.float32]:

@@ -185,7 +185,7 @@ def _trainable(spec: Spec, plan: Plan, space: Mapping[str, Domain], threads: int
     from .trials import BoostTrial, EpochTrial, Setting
 
     setting = Setting(spec.trainer, plan.matrix_columns, plan.task, spec.seed, threads, _stride(spec, space))
-    train = Rows(plan.matrix(plan.train), labels_of(plan.train.column(plan.label)))
+    train = Rows(plan.matrix(plan.train, training=True), labels_of(plan.train.column(plan.label)))
     valid = Rows(plan.matrix(plan.valid), labels_of(plan.valid.column(plan.label)))
     kind = BoostTrial if isinstance(spec.trainer, XGBoost) else EpochTrial
     return tune.with_parameters(kind, setting=setting, train=train, valid=valid)

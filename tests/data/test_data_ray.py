@@ -138,3 +138,30 @@ def test_fits_on_a_dataset_and_on_a_table_agree(ray_ws: Workspace) -> None:
     left, right = (fitted.apply(table) for fitted in (one, other))
     for name in one.output_columns:
         np.testing.assert_allclose(left[name].to_numpy(), right[name].to_numpy(), rtol=1e-6, atol=1e-7)
+
+
+def test_every_kind_of_summary_merges_over_the_blocks_of_a_dataset(ray_ws: Workspace) -> None:
+    generator = np.random.default_rng(2)
+    table = pa.table(
+        {
+            "plane": pa.array([["a", "b", None, "c"][at] for at in generator.integers(0, 4, 400)]),
+            "x": pa.array(
+                np.where(generator.random(400) < 0.2, np.nan, generator.lognormal(size=400)), from_pandas=True
+            ),
+            "y": generator.normal(size=400),
+            "late": generator.integers(0, 2, 400),
+        }
+    )
+    recipe = data.Recipe(
+        [
+            data.Impute(["x"], "median", by="plane"),
+            data.Clip(["x", "y"]),
+            data.YeoJohnson(["x"]),
+            data.Scale(["x", "y"], "robust"),
+            data.TargetEncode(["plane"], "late"),
+        ]
+    )
+    one = recipe.fit(table)
+    other = recipe.fit(ray.data.from_arrow([table.slice(at, 90) for at in range(0, 400, 90)]))
+    assert one.to_json() == other.to_json()
+    assert one.input_columns == ("plane", "x", "y")

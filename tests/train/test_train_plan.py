@@ -48,6 +48,21 @@ def test_the_recipe_learns_from_the_training_rows_only(ws, frame, training):
     assert '"NEW"' not in plan.recipe.to_json() and '"DL"' in plan.recipe.to_json()
 
 
+def test_training_rows_are_encoded_without_their_own_label(ws, frame, training):
+    made = training(ws, frame(500))
+    recipe = data.Recipe([data.TargetEncode(["carrier"], "late", smoothing=0)])
+    plan = make_plan(ws, train.Spec(train.XGBoost(), made, recipe=recipe))
+    assert "late" not in plan.recipe.input_columns and "late" not in plan.matrix_columns
+    at = plan.matrix_columns.index("carrier")
+    served, trained = (plan.matrix(plan.train, training=value)[:, at] for value in (False, True))
+    carriers = plan.train["carrier"].to_pylist()
+    assert len(set(zip(carriers, served.tolist(), strict=True))) == len(set(carriers))
+    assert len(set(zip(carriers, trained.tolist(), strict=True))) > len(set(carriers))
+    wrong = data.Recipe([data.TargetEncode(["carrier"], "distance")])
+    with pytest.raises(ConfigError, match="not the label 'late'"):
+        make_plan(ws, train.Spec(train.XGBoost(), made, recipe=wrong))
+
+
 def test_networks_get_numbers_without_gaps(ws, frame, training):
     plan = make_plan(ws, train.Spec(train.MLP(), training(ws, frame(300))))
     matrix = plan.matrix(plan.train)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ...core import SchemaMismatch
+from .dates import PARTS, TakeParts
+from .layout import Layout, Learned, Place
 from .program import (
     Cut,
-    EncodeNumber,
-    EncodeText,
     FillNumbers,
     FillText,
     NumberToText,
@@ -22,16 +21,8 @@ from .program import (
     TextToNumber,
     number_text,
 )
-
-Learned = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a column is: a slot of the matrix, or of the texts."""
-
-    kind: str
-    slot: int
+from .texts import CountCharacters, CountNGrams, HashText, ToLower
+from .transforms import Bend, FillByGroup, FillTextByGroup, HashNumber, Limit, LookUp, ShiftedLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,124 +30,194 @@ class Program:
     """What `FittedRecipe` runs.
 
     Attributes:
-        inputs: Numeric input column to its slot.
+        inputs: Input column that is no text to its slot.
         operations: In order.
         slots: Width of the matrix.
+        texts: Number of text slots.
+        fold: The slot of the row's number, for encodings that leave a fold out.
         columns: Columns after the last step, in order, and where they are.
     """
 
     inputs: Mapping[str, int]
     operations: tuple[Operation, ...]
     slots: int
+    texts: int
+    fold: int
     columns: Mapping[str, Place]
 
 
-class _Compiler:
-    def __init__(self, inputs: Mapping[str, str]) -> None:
-        self.slots = 0
-        self.texts = 0
-        self.operations: list[Operation] = []
-        self.columns: dict[str, Place] = {name: self.new(kind) for name, kind in inputs.items()}
-        self.inputs = {name: place.slot for name, place in self.columns.items() if place.kind == "number"}
+def _impute(layout: Layout, learned: Learned) -> None:
+    if learned.get("by") is not None:
+        return _impute_by_group(layout, learned)
+    names, values = learned["columns"], learned["values"]
+    places = {name: layout.place("Impute", name, "number", "text") for name in names}
+    numeric = [name for name in names if places[name].kind == "number"]
+    for name in names:
+        if name not in numeric:
+            layout.operations.append(FillText(places[name].slot, str(values[name]["value"])))
+    if numeric:
+        try:
+            filled = np.array([float(values[name]["value"]) for name in numeric])
+        except ValueError as error:
+            raise SchemaMismatch(f"Impute of the numeric columns {numeric} needs a number: {error}") from error
+        layout.operations.append(FillNumbers(layout.numbers("Impute", numeric), filled))
+    return None
 
-    def new(self, kind: str) -> Place:
-        if kind == "number":
-            self.slots += 1
-            return Place(kind, self.slots - 1)
-        self.texts += 1
-        return Place(kind, self.texts - 1)
 
-    def place(self, step: str, column: str) -> Place:
-        if column not in self.columns:
-            raise SchemaMismatch(f"{step} names column {column!r}, which is not there; there are {list(self.columns)}")
-        return self.columns[column]
-
-    def impute(self, learned: Learned) -> None:
-        numeric = [name for name in learned["columns"] if self.place("Impute", name).kind == "number"]
-        values = learned["values"]
-        for name in learned["columns"]:
-            if name not in numeric:
-                self.operations.append(FillText(self.columns[name].slot, str(values[name]["value"])))
-        if numeric:
-            try:
-                filled = np.array([float(values[name]["value"]) for name in numeric])
-            except ValueError as error:
-                raise SchemaMismatch(f"Impute of the numeric columns {numeric} needs a number: {error}") from error
-            self.operations.append(FillNumbers(self._slots(numeric), filled))
-
-    def scale(self, learned: Learned) -> None:
-        names = list(learned["columns"])
-        self._numbers_only("Scale", names)
-        mean = np.array([learned["values"][name]["mean"] for name in names])
-        scale = np.array([learned["values"][name]["scale"] for name in names])
-        self.operations.append(Standardise(self._slots(names), mean, scale))
-
-    def ordinal(self, learned: Learned) -> None:
-        unseen = -1.0 if learned["unseen"] == "code" else np.nan
-        for name in learned["columns"]:
-            self.columns[name] = self._encode(name, "Ordinal", learned, unseen)
-
-    def onehot(self, learned: Learned) -> None:
-        for name in learned["columns"]:
-            code = self._encode(name, "OneHot", learned, np.nan)
-            categories = learned["values"][name]["categories"]
-            texts = [item if isinstance(item, str) else number_text(float(item)) for item in categories]
-            made = {f"{name}={text}": self.new("number") for text in texts}
-            self.operations.append(Spread(code.slot, np.array([place.slot for place in made.values()], dtype=int)))
-            self._replace(name, made)
-
-    def cast(self, learned: Learned) -> None:
-        for name in learned["columns"]:
-            place = self.place("Cast", name)
-            if learned["to"] == "string" and place.kind == "number":
-                self.columns[name] = self.new("text")
-                self.operations.append(NumberToText(place.slot, self.columns[name].slot))
-            elif learned["to"] != "string":
-                if place.kind == "text":
-                    self.columns[name] = self.new("number")
-                    self.operations.append(TextToNumber(place.slot, self.columns[name].slot))
-                if learned["to"] != "float64":
-                    self.operations.append(Cut(self._slots([name]), learned["to"] == "bool"))
-
-    def _encode(self, name: str, step: str, learned: Learned, unseen: float) -> Place:
-        place = self.place(step, name)
-        categories = learned["values"][name]["categories"]
-        code = self.new("number")
+def _impute_by_group(layout: Layout, learned: Learned) -> None:
+    for name in learned["columns"]:
+        place, values = layout.place("Impute", name, "number", "text"), learned["values"][name]
+        code = layout.code("Impute", learned["by"], [key for key, _ in values["groups"]], np.nan)
+        fills = [value for _, value in values["groups"]] + [values["value"]]
         if place.kind == "number":
-            self.operations.append(EncodeNumber(place.slot, code.slot, np.array(categories, dtype=np.float64), unseen))
+            layout.operations.append(FillByGroup(place.slot, code.slot, np.array(fills, dtype=np.float64)))
         else:
-            lookup: dict[str | None, float] = {item: float(index) for index, item in enumerate(categories)}
-            lookup[None] = np.nan
-            self.operations.append(EncodeText(place.slot, code.slot, lookup, unseen))
-        return code
+            layout.operations.append(FillTextByGroup(place.slot, code.slot, fills))
 
-    def _replace(self, name: str, made: Mapping[str, Place]) -> None:
-        self.columns = {
-            column: place
-            for old, at in self.columns.items()
-            for column, place in (made.items() if old == name else [(old, at)])
-        }
 
-    def _slots(self, names: Sequence[str]) -> np.ndarray:
-        return np.array([self.columns[name].slot for name in names], dtype=int)
+def _scale(layout: Layout, learned: Learned) -> None:
+    names, values = learned["columns"], learned["values"]
+    centre = "mean" if learned.get("method", "standard") == "standard" else "center"
+    slots = layout.numbers("Scale", names)
+    mean = np.array([values[name][centre] for name in names])
+    layout.operations.append(Standardise(slots, mean, np.array([values[name]["scale"] for name in names])))
 
-    def _numbers_only(self, step: str, names: Sequence[str]) -> None:
-        text = [name for name in names if self.place(step, name).kind == "text"]
-        if text:
-            raise SchemaMismatch(f"{step} needs numbers, but columns {text} are text: encode or cast them first")
+
+def _clip(layout: Layout, learned: Learned) -> None:
+    names, values = learned["columns"], learned["values"]
+    low = np.array([-np.inf if values[name]["low"] is None else values[name]["low"] for name in names])
+    high = np.array([np.inf if values[name]["high"] is None else values[name]["high"] for name in names])
+    layout.operations.append(Limit(layout.numbers("Clip", names), low, high, learned["to"] == "null"))
+
+
+def _log(layout: Layout, learned: Learned) -> None:
+    shift = np.array([learned["values"][name]["shift"] for name in learned["columns"]])
+    layout.operations.append(ShiftedLog(layout.numbers("Log", learned["columns"]), shift))
+
+
+def _yeo_johnson(layout: Layout, learned: Learned) -> None:
+    exponents = np.array([learned["values"][name]["lambda"] for name in learned["columns"]])
+    layout.operations.append(Bend(layout.numbers("YeoJohnson", learned["columns"]), exponents))
+
+
+def _ordinal(layout: Layout, learned: Learned) -> None:
+    unseen = -1.0 if learned["unseen"] == "code" else np.nan
+    for name in learned["columns"]:
+        layout.columns[name] = layout.code("Ordinal", name, learned["values"][name]["categories"], unseen)
+
+
+def _one_hot(layout: Layout, learned: Learned) -> None:
+    for name in learned["columns"]:
+        categories = learned["values"][name]["categories"]
+        code = layout.code("OneHot", name, categories, np.nan)
+        texts = [item if isinstance(item, str) else number_text(float(item)) for item in categories]
+        _spread(layout, name, code, [f"{name}={text}" for text in texts])
+
+
+def _hash_encode(layout: Layout, learned: Learned) -> None:
+    buckets = learned["buckets"]
+    for name in learned["columns"]:
+        place, code = layout.place("HashEncode", name, "number", "text"), layout.new("number")
+        hashing = HashNumber if place.kind == "number" else HashText
+        layout.operations.append(hashing(place.slot, code.slot, buckets))
+        _spread(layout, name, code, [f"{name}#{bucket}" for bucket in range(buckets)])
+
+
+def _spread(layout: Layout, name: str, code: Place, names: Sequence[str]) -> None:
+    made = {column: layout.new("number") for column in names}
+    layout.operations.append(Spread(code.slot, np.array([place.slot for place in made.values()], dtype=int)))
+    layout.replace(name, made)
+
+
+def _target_encode(layout: Layout, learned: Learned) -> None:
+    for name in learned["columns"]:
+        values = learned["values"][name]
+        code = layout.code("TargetEncode", name, values["categories"], np.nan)
+        rows = [[*row["encoded"], row["mean"]] for row in (*values["without_fold"], values)]
+        layout.columns[name] = layout.new("number")
+        layout.operations.append(LookUp(code.slot, layout.fold, layout.columns[name].slot, np.array(rows)))
+
+
+def _cast(layout: Layout, learned: Learned) -> None:
+    for name in learned["columns"]:
+        place = layout.place("Cast", name, "number", "text")
+        if learned["to"] == "string" and place.kind == "number":
+            layout.columns[name] = layout.new("text")
+            layout.operations.append(NumberToText(place.slot, layout.columns[name].slot))
+        elif learned["to"] != "string":
+            if place.kind == "text":
+                layout.columns[name] = layout.new("number")
+                layout.operations.append(TextToNumber(place.slot, layout.columns[name].slot))
+            if learned["to"] != "float64":
+                layout.operations.append(Cut(layout.numbers("Cast", [name]), learned["to"] == "bool"))
+
+
+def _date_parts(layout: Layout, learned: Learned) -> None:
+    for name in learned["columns"]:
+        place = layout.place("DateParts", name, "time")
+        made: dict[str, Place] = {}
+        parts = []
+        for part in learned["parts"]:
+            ends = ("_sin", "_cos") if learned["cyclic"] and PARTS[part].period else ("",)
+            new = {f"{name}_{part}{end}": layout.new("number") for end in ends}
+            parts.append((part, [entry.slot for entry in new.values()]))
+            made |= new
+        layout.operations.append(TakeParts(place.slot, parts, learned["timezone"]))
+        layout.replace(name, made)
+
+
+def _lower(layout: Layout, learned: Learned) -> None:
+    for name in learned["columns"]:
+        layout.operations.append(ToLower(layout.place("Lower", name, "text").slot))
+
+
+def _text_length(layout: Layout, learned: Learned) -> None:
+    for name in learned["columns"]:
+        place, length = layout.place("TextLength", name, "text"), layout.new("number")
+        layout.operations.append(CountCharacters(place.slot, length.slot))
+        layout.replace(name, {name: place, f"{name}_length": length})
+
+
+def _ngrams(layout: Layout, learned: Learned) -> None:
+    for name in learned["columns"]:
+        place = layout.place("NGrams", name, "text")
+        made = {f"{name}#{bucket}": layout.new("number") for bucket in range(learned["buckets"])}
+        slots = np.array([entry.slot for entry in made.values()], dtype=int)
+        layout.operations.append(CountNGrams(place.slot, slots, learned["size"], learned["unit"] == "word"))
+        layout.replace(name, made)
+
+
+_COMPILE: Mapping[str, Callable[[Layout, Learned], None]] = {
+    "Cast": _cast,
+    "Clip": _clip,
+    "DateParts": _date_parts,
+    "HashEncode": _hash_encode,
+    "Impute": _impute,
+    "Log": _log,
+    "Lower": _lower,
+    "NGrams": _ngrams,
+    "OneHot": _one_hot,
+    "Ordinal": _ordinal,
+    "Scale": _scale,
+    "TargetEncode": _target_encode,
+    "TextLength": _text_length,
+    "YeoJohnson": _yeo_johnson,
+}
 
 
 def compile_program(inputs: Mapping[str, str], steps: Sequence[Learned]) -> Program:
     """Compile learned steps.
 
     Args:
-        inputs: Input column to ``number`` or ``text``, in order.
+        inputs: Input column to ``number``, ``text`` or ``time``, in order.
         steps: What each step learned, with its name under ``step``.
 
     Raises:
         SchemaMismatch: A step names a column that is not there, or of the wrong kind.
     """
-    compiler = _Compiler(inputs)
+    layout = Layout(inputs)
     for learned in steps:
-        getattr(compiler, learned["step"].lower())(learned)
-    return Program(compiler.inputs, tuple(compiler.operations), compiler.slots, compiler.columns)
+        _COMPILE[learned["step"]](layout, learned)
+    return Program(
+        layout.inputs, tuple(layout.operations), layout.slots, layout.texts, layout.fold, dict(layout.columns)
+    )

@@ -10,9 +10,9 @@ import pyarrow as pa
 from ray.data import Dataset
 
 from ..ray_tasks import quiet_data_context, task_errors
-from .compile import Learned
+from .layout import Learned
 from .recipe import Summaries, summarise_block
-from .steps import Step
+from .step import Step
 
 
 def summarise_dataset(

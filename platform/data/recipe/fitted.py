@@ -11,9 +11,13 @@ import numpy as np
 import pyarrow as pa
 
 from ...core import SchemaMismatch
-from .compile import Learned, Program, compile_program
+from ..summary.hashing import mixed
+from .compile import Program, compile_program
+from .layout import Learned
 from .program import Texts, load
 from .steps import STEPS
+from .texts import hash_texts
+from .transforms import hash_numbers
 
 _FORMAT = 1
 _FEW = 64
@@ -24,7 +28,7 @@ class FittedRecipe:
     """What a `Recipe` learned. Immutable, picklable, safe in threads; equal when its JSON is.
 
     Attributes:
-        inputs: Input column to ``number`` or ``text``, in order.
+        inputs: Input column to ``number``, ``text`` or ``time``, in order.
         steps: What each step learned, as JSON values.
 
     Example:
@@ -48,6 +52,12 @@ class FittedRecipe:
         text = [name for name, place in program.columns.items() if place.kind == "text"]
         if text:
             raise SchemaMismatch(f"columns {text} are still text after the last step: encode them, or leave them out")
+        times = [name for name, place in program.columns.items() if place.kind == "time"]
+        if times:
+            raise SchemaMismatch(
+                f"column {times[0]!r} is timestamp or date, which a model cannot take: derive numbers from it by "
+                "DateParts, or leave it out"
+            )
         object.__setattr__(self, "_program", program)
         slots = np.array([place.slot for place in program.columns.values()], dtype=int)
         object.__setattr__(self, "_outputs", slots)
@@ -78,7 +88,25 @@ class FittedRecipe:
         Raises:
             SchemaMismatch: A column is missing, or holds text where numbers belong.
         """
-        values = self.apply_columns(arrays_of(rows, self.input_columns))
+        return self._table(self.apply_columns(arrays_of(rows, self.input_columns)))
+
+    def apply_training(self, rows: pa.Table) -> pa.Table:
+        """Prepare rows that the recipe was fitted on: `TargetEncode` leaves each row's own fold out.
+
+        Without such a step this is `apply`. Args, result and errors as there.
+
+        Example:
+            >>> from raylake.data import Recipe, TargetEncode
+            >>> train = pa.table({"c": ["a", "b"] * 50, "n": range(100), "late": [1, 0] * 50})
+            >>> fitted = Recipe([TargetEncode(["c"], "late", smoothing=0)]).fit(train)
+            >>> fitted.apply_training(train)["c"].to_pylist()[:2]
+            [1.0, 0.0]
+        """
+        columns = arrays_of(rows, self.input_columns)
+        numbers, _ = run(self._program, self.inputs, columns, training=True)
+        return self._table(numbers[:, self._outputs].astype(np.float32))
+
+    def _table(self, values: np.ndarray) -> pa.Table:
         columns = [pa.array(column) for column in np.ascontiguousarray(values.T)]
         return pa.Table.from_batches([pa.RecordBatch.from_arrays(columns, schema=self._schema)])
 
@@ -141,11 +169,21 @@ def arrays_of(rows: pa.Table, names: Sequence[str]) -> dict[str, Any]:
     return {name: column.to_pylist() for name, column in zip(rows.column_names, rows.columns, strict=True)}
 
 
-def run(program: Program, inputs: Mapping[str, str], columns: Mapping[str, Any]) -> tuple[np.ndarray, Texts]:
+def run(
+    program: Program, inputs: Mapping[str, str], columns: Mapping[str, Any], *, training: bool = False
+) -> tuple[np.ndarray, Texts]:
     """Run a program over columns; return the matrix and the texts after its last operation."""
     numbers, texts = load(columns, inputs, program.inputs, program.slots)
-    rows = numbers.shape[0]
-    texts = texts + [[None] * rows] * (sum(place.kind == "text" for place in program.columns.values()) + len(inputs))
+    numbers[:, program.fold] = row_numbers(numbers[:, list(program.inputs.values())], texts) if training else -1.0
+    texts = texts + [[None] * numbers.shape[0]] * (program.texts - len(texts))
     for operation in program.operations:
         operation.run(numbers, texts)
     return numbers, texts
+
+
+def row_numbers(numbers: np.ndarray, texts: Texts) -> np.ndarray:
+    """A number from 0 to 2**32 - 1 per row, as float64: a hash of the input columns, so equal rows share it."""
+    found = np.zeros(numbers.shape[0], dtype=np.uint64)
+    for hashes in (*map(hash_numbers, numbers.T), *map(hash_texts, texts)):
+        found = mixed(found * np.uint64(0x9E3779B97F4A7C15) + hashes)
+    return (found >> np.uint64(32)).astype(np.float64)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...core import SchemaMismatch
+from .dates import time_column
 
 Texts = list[Any]
 # Up to here a Python loop over a dictionary is faster than a call into Arrow.
@@ -189,8 +190,8 @@ def load(
 
     Args:
         columns: Column to a list, a numpy array or an Arrow array.
-        inputs: Column to ``number`` or ``text``.
-        number_slots: Numeric column to its slot in the matrix.
+        inputs: Column to ``number``, ``text`` or ``time``.
+        number_slots: Column that is no text to its slot in the matrix.
         slots: Width of the matrix.
 
     Raises:
@@ -208,6 +209,8 @@ def load(
             raise SchemaMismatch(f"column {name!r} has {len(values)} rows, the others {rows}")
         if kind == "text":
             texts.append(text_column(name, values))
+        elif kind == "time":
+            numbers[:, number_slots[name]] = time_column(name, values)
         else:
             numbers[:, number_slots[name]] = number_column(name, values)
     return numbers, texts

@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ...core import ConfigError, SchemaMismatch
-from .compile import Learned, compile_program
-from .fitted import FittedRecipe, run
-from .steps import Step
+from .compile import Program, compile_program
+from .fitted import FittedRecipe, row_numbers, run
+from .layout import Learned
+from .preview import Preview, make_preview, sample_rows
+from .program import load, number_column
+from .step import Step
+from .steps import STEPS
+from .texts import as_arrow
 
 if TYPE_CHECKING:
     import ray.data
@@ -28,7 +33,8 @@ class Recipe:
     Columns that no step names pass through, if they are numeric. Output is float32, null as NaN.
 
     Attributes:
-        steps: `Impute`, `Scale`, `Ordinal`, `OneHot`, `Cast`.
+        steps: `Impute`, `Scale`, `Clip`, `Log`, `YeoJohnson`, `Ordinal`, `OneHot`, `HashEncode`, `TargetEncode`,
+            `DateParts`, `Lower`, `TextLength`, `NGrams`, `Cast`.
 
     Example:
         >>> from raylake.data import OneHot, Scale
@@ -42,29 +48,65 @@ class Recipe:
     def __post_init__(self) -> None:
         wrong = [step for step in self.steps if not isinstance(step, Step)]
         if wrong:
-            raise ConfigError(f"{wrong[0]!r} is not a step of a recipe: use Impute, Scale, Ordinal, OneHot or Cast")
+            raise ConfigError(f"{wrong[0]!r} is not a step of a recipe: use one of {', '.join(sorted(STEPS))}")
         object.__setattr__(self, "steps", tuple(self.steps))
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Columns that `fit` needs and that are no inputs: the labels of `TargetEncode`."""
+        return tuple(dict.fromkeys(name for step in self.steps for name in step.targets))
 
     def fit(self, data: pa.Table | ray.data.Dataset) -> FittedRecipe:
         """Learn from training data.
 
         Args:
-            data: The input columns, and no others. A table is learned from in this process; a Dataset in Ray tasks,
-                one pass for each run of steps with different columns. Medians need the column's values in memory.
+            data: The input columns, the `targets`, and no others. A table is learned from in this process; a Dataset
+                in Ray tasks, one pass for each run of steps with different columns. Medians need the column's values
+                in memory.
 
         Raises:
             SchemaMismatch: A step names a column that is not there or of the wrong kind, a column's values cannot be
                 learned from, or text is left after the last step.
         """
-        schema = _schema(data)
-        inputs = {entry.name: _kind(entry) for entry in schema}
+        inputs = self._inputs(_schema(data))
         learned: list[Learned] = []
-        for group in _passes(self.steps):
+        rest = list(self.steps)
+        while rest:
+            group = _next_pass(rest, compile_program(inputs, learned))
+            rest = rest[len(group) :]
             pending = [step for step in group if step.learns and not step.given()]
-            summaries = _summarise(data, inputs, learned, pending) if pending else []
-            found = iter(summaries)
+            found = iter(_summarise(data, inputs, learned, pending) if pending else [])
             learned += [_learn(step, next(found) if step in pending else None) for step in group]
         return FittedRecipe(inputs, tuple(learned))
+
+    def preview(self, table: pa.Table, *, rows: int = 10_000) -> Preview:
+        """Fit on a sample and show every column before and after; nothing is stored.
+
+        Args:
+            table: As for `fit`.
+            rows: Size of the sample (chosen at random, the same each time).
+
+        Raises:
+            SchemaMismatch: As for `fit`.
+            ConfigError: `rows` is below 1.
+
+        Example:
+            >>> from raylake.data import Scale
+            >>> print(Recipe([Scale(["x"])]).preview(pa.table({"x": [1.0, 2.0, 6.0]})))
+            column  when    missing  distinct  mean  deviation    least   median   most  skewness
+            x       before        0         3     3      2.646        1        2      6    0.5952
+            x       after         0         3     0      1.225  -0.9258  -0.4629  1.389    0.5952
+        """
+        if rows < 1:
+            raise ConfigError(f"rows={rows} of a preview is not a number of rows: use 1 or more")
+        sample = sample_rows(table, rows)
+        return make_preview(self.fit(sample), sample)
+
+    def _inputs(self, schema: pa.Schema) -> dict[str, str]:
+        absent = [name for name in self.targets if name not in schema.names]
+        if absent:
+            raise SchemaMismatch(f"the target {absent[0]!r} is not among the columns to fit on: {schema.names}")
+        return {entry.name: _kind(entry) for entry in schema if entry.name not in self.targets}
 
 
 def _schema(data: pa.Table | ray.data.Dataset) -> pa.Schema:
@@ -85,28 +127,29 @@ def _kind(entry: pa.Field) -> str:
         return "number"
     if pa.types.is_decimal(dtype) or pa.types.is_null(dtype):
         return "number"
+    if pa.types.is_timestamp(dtype) or pa.types.is_date(dtype):
+        return "time"
     raise SchemaMismatch(
         f"column {entry.name!r} is {entry.type}, which a model cannot take: derive numbers from it, or leave it out"
     )
 
 
-def _passes(steps: Sequence[Step]) -> list[list[Step]]:
-    """Steps that touch different columns learn in one pass over the data."""
-    groups: list[list[Step]] = []
+def _next_pass(steps: Sequence[Step], now: Program) -> list[Step]:
+    """The first steps that learn in one pass: those of columns that are there now and that none before them touches."""
     touched: set[str] = set()
-    for step in steps:
-        if not groups or touched & set(step.columns):
-            groups.append([])
-            touched = set()
-        groups[-1].append(step)
+    for count, step in enumerate(steps):
+        wanted = {*step.columns, *step.reads}
+        if count and (touched & wanted or not wanted <= set(now.columns)):
+            return list(steps[:count])
         touched |= set(step.columns)
-    return groups
+    return list(steps)
 
 
 def _learn(step: Step, summaries: Mapping[str, Any] | None) -> Learned:
     given = step.given()
     values = {column: given if summaries is None else step.learn(column, summaries[column]) for column in step.columns}
-    return {"step": type(step).__name__, **asdict(step), "columns": list(step.columns), "values": values}
+    settings = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(step).items()}
+    return {"step": type(step).__name__, **settings, "values": values}
 
 
 def _summarise(
@@ -126,20 +169,31 @@ def summarise_block(
     program = compile_program(inputs, learned)
     columns = {name: block.column(name).combine_chunks() for name in inputs}
     numbers, texts = run(program, inputs, columns)
+
+    def column(step: Step, name: str) -> Any:
+        if name not in program.columns:
+            raise SchemaMismatch(
+                f"{type(step).__name__} names column {name!r}, which is not there; there are {list(program.columns)}"
+            )
+        place = program.columns[name]
+        if place.kind == "time":
+            raise SchemaMismatch(
+                f"{type(step).__name__} cannot take column {name!r}, a time: take numbers from it by DateParts"
+            )
+        return numbers[:, place.slot] if place.kind == "number" else as_arrow(texts[place.slot])
+
     found = []
     for step in steps:
-        missing = [name for name in step.columns if name not in program.columns]
-        if missing:
-            raise SchemaMismatch(
-                f"{type(step).__name__} names columns {missing}, which are not there; there are {list(program.columns)}"
-            )
-        summary = {}
-        for name in step.columns:
-            place = program.columns[name]
-            values = numbers[:, place.slot] if place.kind == "number" else _arrow(texts[place.slot])
-            summary[name] = step.partial(values)
-        found.append(summary)
+        others = [column(step, name) for name in step.reads]
+        for name in step.targets:
+            others += [number_column(name, block.column(name).combine_chunks()), _row_numbers(columns, inputs, program)]
+        found.append({name: step.partial(column(step, name), *others) for name in step.columns})
     return found
+
+
+def _row_numbers(columns: Mapping[str, Any], inputs: Mapping[str, str], program: Program) -> Any:
+    numbers, texts = load(columns, inputs, program.inputs, program.slots)
+    return row_numbers(numbers[:, list(program.inputs.values())], texts)
 
 
 def merge_summaries(parts: Iterable[Summaries], steps: Sequence[Step]) -> Summaries:
@@ -152,7 +206,3 @@ def merge_summaries(parts: Iterable[Summaries], steps: Sequence[Step]) -> Summar
         ]
 
     return reduce(both, parts)
-
-
-def _arrow(texts: Any) -> pa.Array:
-    return pa.array(texts, pa.string()) if isinstance(texts, list) else texts
