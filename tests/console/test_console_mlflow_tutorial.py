@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,38 +10,28 @@ import httpx
 import numpy as np
 import pyarrow as pa
 import pytest
-import uvicorn
+from tests.console.tracking_server import serving
 
 from raylake import registry, train
-from raylake.console import create_app
 from raylake.core import ConfigError, Workspace
 
 
 @pytest.fixture
 def uri(ws: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A running server; MLflow's client is told of it by the environment only."""
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(ws), log_level="warning"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    where = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", where)
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    # The client would load each model in a process of its own to see which packages it imports: about a minute.
-    monkeypatch.setenv("MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT", "1")
     import mlflow
 
-    mlflow.set_tracking_uri(None)
-    mlflow.set_experiment(experiment_id="0")  # it remembers that of the test before
-    yield where
-    mlflow.autolog(disable=True)
-    while mlflow.active_run():
-        mlflow.end_run()
-    server.should_exit = True
-    thread.join(15)
+    mlflow.set_tracking_uri(None)  # first: it unsets the variable where a test before has called it
+    with serving(ws) as where:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", where)
+        monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        # The client would load each model in a process of its own to see which packages it imports: about a minute.
+        monkeypatch.setenv("MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT", "1")
+        mlflow.set_experiment(experiment_id="0")  # it remembers that of the test before
+        yield where
+        mlflow.autolog(disable=True)
+        while mlflow.active_run():
+            mlflow.end_run()
 
 
 def quickstart() -> Any:

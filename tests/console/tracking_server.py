@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from raylake import registry
 from raylake.console import create_app
 from raylake.core import Workspace
 
@@ -16,6 +17,8 @@ from raylake.core import Workspace
 @contextmanager
 def serving(ws: Workspace | Mapping[str, Workspace]) -> Iterator[str]:
     """The console of a workspace, or of several by name; gives its URL."""
+    for each in [ws] if isinstance(ws, Workspace) else ws.values():
+        registry.migrate_schema(each)  # Alembic serves one database of a process at a time: MLflow's stores use it too
     config = uvicorn.Config(create_app(ws), host="127.0.0.1", port=0, log_level="warning")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
