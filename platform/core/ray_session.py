@@ -80,6 +80,9 @@ def ensure_ray(ws: Workspace) -> RaySession:
         _start(ws)
         return _describe(started=True)
     address = _own_cluster(ws) if ws.ray_address == "auto" else ws.ray_address
+    if address == "auto" and not os.environ.get("RAY_ADDRESS") and _nothing_answers():
+        _start(ws)
+        return _describe(started=True)
     _check_reachable(os.environ.get("RAY_ADDRESS") or address)
     try:
         ray.init(address=address, namespace=ws.name, logging_level=logging.WARNING, log_to_driver=False)
@@ -120,6 +123,18 @@ def _check_reachable(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=10.0).close()
     except OSError as error:
         raise _no_answer(address) from error
+
+
+def _nothing_answers() -> bool:
+    """Whether no cluster runs here, or the one that Ray remembers was killed: Ray would try it for minutes."""
+    from ray._private.services import get_ray_address_from_environment
+
+    try:
+        host, _, port = str(get_ray_address_from_environment("auto", None)).rpartition(":")
+        socket.create_connection((host, int(port)), timeout=5.0).close()
+    except (OSError, ValueError):
+        return True
+    return False
 
 
 def _no_answer(address: str) -> ConfigError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -63,3 +64,15 @@ def test_a_remote_workspace_has_no_local_cluster() -> None:
     ws = Workspace("s3://lake", "sqlite://", "redis://cache")
     with pytest.raises(ConfigError, match="remote"):
         start_cluster(ws)
+
+
+def test_a_cluster_that_was_killed_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray._private import services
+
+    from raylake.core.ray_session import _nothing_answers
+
+    with socket.create_server(("127.0.0.1", 0)) as alive:
+        monkeypatch.setattr(services, "find_gcs_addresses", set)
+        monkeypatch.setattr(services, "find_bootstrap_address", lambda _: f"127.0.0.1:{alive.getsockname()[1]}")
+        assert not _nothing_answers()
+    assert _nothing_answers()
