@@ -16,7 +16,7 @@ demo: $(READY) ## The year of flights, from raw files to a model that retrains i
 	$(BIN)/raylake demo $(ARGS)
 
 test: $(READY) ## The whole test suite (ARGS="-k word" for a part)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: $(READY) ## ruff format and check, mypy --strict, import layers
 	$(BIN)/ruff format --check platform tests cluster conftest.py

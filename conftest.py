@@ -13,6 +13,7 @@ from raylake.core import Workspace, ensure_ray
 
 MADE = pytest.StashKey[Any]()
 WORLD = {"ws", "training", "spec", "run", "endpoint", "renderer", "doubling", "doubled"}
+RAYLESS = {"core", "registry", "pipelines", "cli", "testing"}
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +36,18 @@ def example_world(
 
     world = request.config.stash[MADE] = make_world(tmp_path_factory.mktemp("examples") / "lake")
     return {field.name: getattr(world, field.name) for field in fields(world)}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `-n 2 --dist loadgroup`: one process has all tests of Ray and its one cluster, the other what needs none."""
+    needs_ray = {item.path for item in items if "ray_cluster" in getattr(item, "fixturenames", ()) or _above_data(item)}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("ray" if item.path in needs_ray else str(item.path)))
+
+
+def _above_data(item: pytest.Item) -> bool:
+    """Is this the example of a layer whose examples start Ray themselves?"""
+    return isinstance(item, pytest.DoctestItem) and not RAYLESS & set(item.path.parts)
 
 
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:

@@ -92,7 +92,9 @@ class Holder:
 
 
 @pytest.mark.parametrize(
-    "function", [lambda table: table, functools.partial(warm), Holder().method, len, Holder], ids=repr
+    "function",
+    [lambda table: table, functools.partial(warm), Holder().method, len, Holder],
+    ids=["lambda", "partial", "method", "builtin", "class"],  # a repr holds an address: xdist wants the same ids twice
 )
 def test_a_function_without_an_import_path_is_refused(function: Any) -> None:
     with pytest.raises(ConfigError, match="top level of a"):
