@@ -26,6 +26,14 @@ _TRIES = {"cpus": 0, "retries": 5, "backoff": 2.0}  # another monitor may be at 
 
 
 @dataclass(frozen=True, slots=True)
+class Assessed:
+    """Where a turn stands after its first step, and the figures to be reported."""
+
+    turn: Turn
+    figures: Figures
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """What a turn has come to.
 
@@ -69,19 +77,18 @@ def turn(endpoint: Any, policy: Any, *, due: Any = "", window: Any = None, named
         ... def twice(due: str = ""):
         ...     return [turn("delays", Policy(), due=due, named="delays"), turn("gates", Policy(), named="gates")]
         >>> twice.graph.keys[:4]
-        ('measure-delays', 'report-delays', 'assess-delays', 'challenge-delays')
+        ('assess-delays', 'report-delays', 'challenge-delays', 'settle-delays')
     """
 
     def called(step: pipelines.Step) -> pipelines.Step:
         return step.named(f"{step.name}-{named}") if named else step
 
-    figures = called(measure_step)(endpoint, policy, due, window)
-    called(report_step)(figures)
-    assessed = called(assess_step)(figures, policy, due)
-    with pipelines.when(assessed["attempt"]):
-        challenger = called(challenge_step)(assessed, policy)
-        settled = called(settle_step)(assessed, challenger, policy)
-    return pipelines.either(settled, assessed)
+    assessed = called(assess_step)(endpoint, policy, due, window)
+    called(report_step)(assessed["figures"])
+    with pipelines.when(assessed["turn"]["attempt"]):
+        challenger = called(challenge_step)(assessed["turn"], policy)
+        settled = called(settle_step)(assessed["turn"], challenger, policy)
+    return pipelines.either(settled, assessed["turn"])
 
 
 def watching(endpoint: str | Named, policy: Policy, *, window: tuple[str, str] | None = None) -> Pipeline:
@@ -96,7 +103,7 @@ def watching(endpoint: str | Named, policy: Policy, *, window: tuple[str, str] |
         >>> from raylake import pipelines
         >>> watch = watching("flight-delay", Policy(drift_share=0.3))
         >>> watch.name, watch.graph.keys
-        ('watch-flight-delay', ('measure', 'report', 'assess', 'challenge', 'settle'))
+        ('watch-flight-delay', ('assess', 'report', 'challenge', 'settle'))
         >>> made = pipelines.schedule(ws, "watch-flights", watch, pipelines.Cron("0 5 * * *"))
         >>> pipelines.unschedule(ws, "watch-flights")
     """
@@ -110,13 +117,33 @@ def watching(endpoint: str | Named, policy: Policy, *, window: tuple[str, str] |
     return watch
 
 
-@pipelines.step(name="measure", **_TRIES)
-def measure_step(endpoint: str, policy: Policy, due: str, window: tuple[str, str] | None, ws: Workspace) -> Figures:
-    """The figures of a window of traffic."""
+@pipelines.step(name="assess", **_TRIES)
+def assess_step(
+    endpoint: str,
+    policy: Policy,
+    due: str,
+    window: tuple[str, str] | None,
+    ws: Workspace,
+    context: pipelines.StepContext,
+) -> Assessed:
+    """Measure a window of traffic, decide whether a challenger is needed, and begin the attempt."""
     now = moment(due)
     start, end = (moment(each) for each in window) if window else (now - policy.window, now)
-    champion = serving_model(ws, endpoint, policy.alias)
-    return measure(ws, endpoint, (start, end), model=champion, thresholds=policy.thresholds, as_of=now)
+    with exclusive(ws, f"monitor-{endpoint}"):
+        champion = serving_model(ws, endpoint, policy.alias)
+        figures = measure(ws, endpoint, (start, end), model=champion, thresholds=policy.thresholds, as_of=now)
+        context.reads(figures.current_node)
+        trigger, attempt = assess(ws, figures, policy, now)
+    turn = Turn(
+        endpoint=endpoint,
+        champion=champion,
+        action="keep" if attempt is None else "retrain",
+        sentence="Retrain: an interrupted attempt is finished" if trigger is None else trigger.sentence,
+        drift_share=figures.drift.share,
+        drifted=figures.drift.drifted,
+        attempt="" if attempt is None else attempt.run,
+    )
+    return Assessed(turn, figures)
 
 
 @pipelines.step(name="report", **_TRIES)
@@ -127,24 +154,6 @@ def report_step(figures: Figures, ws: Workspace) -> DriftReport:
         if (known.window, known.model, known.version, known.current) == wanted:
             return known
     return publish(ws, figures).result()
-
-
-@pipelines.step(name="assess", **_TRIES)
-def assess_step(figures: Figures, policy: Policy, due: str, ws: Workspace, context: pipelines.StepContext) -> Turn:
-    """Decide whether a challenger is needed, and begin the attempt."""
-    context.reads(figures.current_node)
-    with exclusive(ws, f"monitor-{figures.endpoint}"):
-        trigger, attempt = assess(ws, figures, policy, moment(due))
-    sentence = "Retrain: an attempt was interrupted and is finished" if trigger is None else trigger.sentence
-    return Turn(
-        figures.endpoint,
-        figures.model,
-        "keep" if attempt is None else "retrain",
-        sentence,
-        figures.drift.share,
-        figures.drift.drifted,
-        "" if attempt is None else attempt.run,
-    )
 
 
 @pipelines.step(name="challenge", **_TRIES)
