@@ -11,24 +11,8 @@ import pytest
 from raylake import pipelines, registry, train
 from raylake.core import PipelineFailed, Workspace
 from raylake.features import TrainingSet
-from raylake.pipelines.executor import Done
 from raylake.testing.pipelines import LocalExecutor
 from raylake.train import Gate
-
-
-class DiesAfter(LocalExecutor):
-    """The worker of one task dies once, when its work is done and nobody knows it yet."""
-
-    def __init__(self, task: str) -> None:
-        super().__init__()
-        self.task = task
-
-    def wait(self, timeout: float) -> list[Done]:
-        found = super().wait(timeout)
-        if any(each.task == self.task for each in found):
-            task, self.task = self.task, ""
-            return [Done(task, None, crash="its worker died")]
-        return found
 
 
 def test_a_worker_that_dies_after_the_fit_does_not_fit_twice(
@@ -37,7 +21,7 @@ def test_a_worker_that_dies_after_the_fit_does_not_fit_twice(
     spec = train.Spec(train.XGBoost(rounds=5, max_depth=2), training(ray_ws, frame(300)))
     pipe = train.training(spec, "delay", alias="champion", gate=Gate(least={"auc": 0.5}))
     run = pipelines.submit(ray_ws, pipe)
-    done = pipelines.drive(ray_ws, run, pipeline=pipe, executor=DiesAfter("fit"))
+    done = pipelines.drive(ray_ws, run, pipeline=pipe, executor=LocalExecutor(lost=["fit"]))
     assert done.step("fit").crashes == 1
     (fitted,) = registry.runs(ray_ws, kind="train", limit=None)
     version = registry.model_version(ray_ws, "delay@champion")
