@@ -19,7 +19,7 @@ from raylake.core import Workspace
 from raylake.demo.pipeline import flights
 
 RAYLAKE = str(Path(sys.executable).with_name("raylake"))
-POINTS = ("ingest", "build-view", "search", "deploy", "replay-2013-07", "assess-2013-08", "challenge-2013-08")
+POINTS = ("ingest", "search", "deploy", "replay-2013-07", "challenge-2013-08")
 
 
 def test_the_whole_year_is_drawn_without_running() -> None:
@@ -30,7 +30,7 @@ def test_the_whole_year_is_drawn_without_running() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_killed_in_seven_steps_and_resumed_it_comes_out_as_if_undisturbed(ray_ws: Workspace) -> None:
+def test_killed_in_five_steps_and_resumed_it_comes_out_as_if_undisturbed(ray_ws: Workspace) -> None:
     chance = random.Random(2013)
     run = pipelines.submit(ray_ws, two_months)
     try:
@@ -84,17 +84,18 @@ def _check_outcome(ws: Workspace, run: str) -> None:
     )
     answered = data.table(ws, "predictions.flight-delay", columns=["id"])["id"]
     assert sorted(answered.to_pylist()) == sorted(asked["flight_id"].to_pylist()), "each flight asked about once"
-    assert {name: version for name, version in _versions(ws).items() if name.startswith("main.")} == {
-        "main.flights": 0, "main.weather": 0, "main.planes": 0,
+    versions = {name: version for name, version in _versions(ws).items() if name != "predictions.flight-delay"}
+    # An undisturbed run writes every table once, the outcomes month by month, and one challenger.
+    assert {name: version for name, version in versions.items() if version != 1} == {
+        "truth.flight-delay": 2, "model flight-delay": 2,
     }  # fmt: skip
-    assert registry.model_version(ws, "flight-delay").version <= 2, "one champion, one challenger at most"
     attempts = registry.runs(ws, kind="monitor", limit=None)
     assert [attempt.status for attempt in attempts] == ["finished"]
 
 
 def _versions(ws: Workspace) -> dict[str, Any]:
     tables: dict[str, Any] = {table.name: table.version for table in registry.tables(ws)}
-    return {**tables, "model": registry.model_version(ws, "flight-delay").version}
+    return {**tables, "model flight-delay": registry.model_version(ws, "flight-delay").version}
 
 
 def _run_by_schedule(ws: Workspace) -> pipelines.PipelineRun:
