@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from ..core import RaylakeError, Workspace
-from .api import access, lineage, mlflow, workspaces
+from .api import access, lineage, mlflow, pipelines, workspaces
 from .courier import Courier
 from .dispatch import FixedPaths
 from .doorman import Doorman
@@ -66,6 +66,7 @@ def create_app(
         app.add_exception_handler(kind, answer)
     app.include_router(access.router)
     app.include_router(lineage.router)
+    app.include_router(pipelines.router)
     app.router.routes.extend([*workspaces.routes(), *mlflow.routes()])
     app.router.routes.insert(0, FixedPaths(app.router))
     _describe(app)

@@ -31,6 +31,10 @@ class Options:
         """Trials, fewer when fast."""
         return min(self.trials, 3) if self.fast else self.trials
 
+    def window(self, month: int) -> tuple[datetime, datetime]:
+        """Start (included) and end (excluded) of what is replayed of a month."""
+        return month_window(month, days=3 if self.fast else None)
+
 
 def month_window(month: int, *, days: int | None = None) -> tuple[datetime, datetime]:
     """Start (included) and end (excluded) of a month of 2013, or of its first days, in UTC; month 13 is January 2014.

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import pyarrow as pa
 
-from .. import data, features, registry, train, tune
+from .. import data, features, monitor, registry, train, tune
 from ..core import NotFound, Workspace
 from ..flights import LATE_ARRIVAL, VIEWS, flight_files, sources
 from ..registry import ModelVersion, TableVersion
@@ -107,21 +106,30 @@ class FirstModel:
 
 def first_model(ws: Workspace, options: Options) -> FirstModel:
     """Search, fit and register `flight-delay@champion` on January to June, unless it is there."""
-    try:
-        registry.model_version(ws, CHAMPION)
-        first = registry.model_version(ws, f"{ENDPOINT}@1")
-    except NotFound:
-        first = _search(ws, options)
+    first = registered(ws, searched(ws, options))
     run = registry.run(ws, first.run_id or "")
     trials = registry.trials(ws, run.parent) if run.parent else []
     return FirstModel(first, len(trials), run.metrics["auc"], int(run.metrics["rows"]), best_params(ws, first))
 
 
-def _search(ws: Workspace, options: Options) -> ModelVersion:
-    training = training_set_before(ws, month_start(7))
-    spec = train.Spec(train.XGBoost(rounds=options.rounds), training, name="flight-delay")
-    study = tune.search(ws, spec, SPACE, metric="auc", trials=options.study_trials)
-    return registry.register(ws, study.best_run, name=ENDPOINT, alias="champion")
+def searched(ws: Workspace, options: Options) -> registry.Run:
+    """The best run of the study that the first champion came from, or of a new study."""
+    try:
+        first = registry.model_version(ws, f"{ENDPOINT}@1")
+    except NotFound:
+        training = training_set_before(ws, month_start(7))
+        spec = train.Spec(train.XGBoost(rounds=options.rounds), training, name="flight-delay")
+        return tune.search(ws, spec, SPACE, metric="auc", trials=options.study_trials).best_run
+    return registry.run(ws, first.run_id or "")
+
+
+def registered(ws: Workspace, run: registry.Run) -> ModelVersion:
+    """`flight-delay@1`, made of this run and the champion, unless it is there."""
+    try:
+        registry.model_version(ws, CHAMPION)
+        return registry.model_version(ws, f"{ENDPOINT}@1")
+    except NotFound:
+        return registry.register(ws, run, name=ENDPOINT, alias="champion")
 
 
 def best_params(ws: Workspace, version: ModelVersion) -> dict[str, float]:
@@ -139,14 +147,18 @@ class Retrain:
     A frozen value with a method instead of a closure, so that a policy can be pickled.
     """
 
-    params: tuple[tuple[str, Any], ...]
     rounds: int
 
     def __call__(self, ws: Workspace, cutoff: datetime) -> train.Spec:
         """The Spec for data before `cutoff`."""
+        params = best_params(ws, registry.model_version(ws, f"{ENDPOINT}@1"))
         training = training_set_before(ws, cutoff)
-        trainer = train.XGBoost(rounds=self.rounds, **dict(self.params))
-        return train.Spec(trainer, training, name="flight-delay", validation=0.1)
+        return train.Spec(train.XGBoost(rounds=self.rounds, **params), training, name="flight-delay", validation=0.1)
+
+
+def policy_of(options: Options) -> monitor.Policy:
+    """When the story's model is retrained."""
+    return monitor.Policy(retrain=Retrain(options.rounds), min_labels=500 if options.fast else 1000)
 
 
 def flights_between(ws: Workspace, start: datetime, end: datetime) -> pa.Table:

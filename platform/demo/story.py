@@ -14,7 +14,7 @@ from ..registry import TableVersion
 from .display import Display, Silent
 from .options import CHAMPION, ENDPOINT, MONTHS, Options, month_label, month_start
 from .result import DemoResult
-from .stages import FirstModel, Ingested, Retrain, build_views, first_model, ingest_sources
+from .stages import FirstModel, Ingested, build_views, first_model, ingest_sources, policy_of
 from .year import Year
 
 
@@ -76,7 +76,7 @@ class _Teller:
             endpoint = serve.deploy(self.ws, CHAMPION, name=ENDPOINT, autoscale=serve.Autoscale(1, 2))
             say(f"{CHAMPION} at {endpoint.url}")
         try:
-            policy = _policy(first, self.options)
+            policy = policy_of(self.options)
             with monitor.Renderer() as renderer:
                 year = Year(self.ws, endpoint, policy, renderer, self.options, self.display)
                 with self._clock("replay"):
@@ -124,11 +124,6 @@ class _Teller:
 
 def _sizes(versions: Iterable[TableVersion]) -> str:
     return ", ".join(f"{version} ({version.rows:,} rows)" for version in versions)
-
-
-def _policy(first: FirstModel, options: Options) -> monitor.Policy:
-    retrain = Retrain(tuple(sorted(first.params.items())), options.rounds)
-    return monitor.Policy(retrain=retrain, min_labels=500 if options.fast else 1000)
 
 
 def endpoint_reaches_raw(ws: Workspace) -> bool:

@@ -18,6 +18,7 @@ from .loop import Outcome, step
 from .policy import Decision, Evidence, Policy, decide
 from .renderer import Rendered, Renderer
 from .reports import ReportOptions, report, report_async
+from .steps import Turn, turn, watching
 from .truth import add_labels, scored, truth
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Renderer",
     "ReportOptions",
     "Thresholds",
+    "Turn",
     "add_labels",
     "auc",
     "compare",
@@ -42,4 +44,6 @@ __all__ = [
     "scored",
     "step",
     "truth",
+    "turn",
+    "watching",
 ]

@@ -26,6 +26,7 @@ from .policy import Decision, Evidence, Policy, decide
 from .truth import scored
 
 KIND, TRAINED = "monitor", "monitor-trained"
+ENDS = ("promoted", "rejected", "kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +108,26 @@ def judged(ws: Workspace, endpoint: str, champion: ModelVersion, cutoff: datetim
 def carry_out(ws: Workspace, attempt: Attempt, policy: Policy) -> Result:
     """Take an attempt from wherever it stands to its end."""
     try:
-        fitted = _fitted(ws, attempt, policy)
-        challenger = registry.register(
-            ws, fitted, name=attempt.champion.name, description=f"challenger of {attempt.champion}"
-        )
-        decision = decide(_evidence(ws, attempt, challenger, policy), policy)
+        challenger = challenge(ws, attempt, policy)
+        decision = judge(ws, attempt, challenger, policy)
     except RaylakeError as error:
-        return _failed(ws, attempt, error)
+        return give_up(ws, attempt, error)
+    return settle(ws, attempt, challenger, decision, policy)
+
+
+def challenge(ws: Workspace, attempt: Attempt, policy: Policy) -> ModelVersion:
+    """Fit and register the challenger; what was fitted before an interruption is found."""
+    fitted = _fitted(ws, attempt, policy)
+    return registry.register(ws, fitted, name=attempt.champion.name, description=f"challenger of {attempt.champion}")
+
+
+def judge(ws: Workspace, attempt: Attempt, challenger: ModelVersion, policy: Policy) -> Decision:
+    """Compare champion and challenger on the labels that neither was trained on."""
+    return decide(_evidence(ws, attempt, challenger, policy), policy)
+
+
+def settle(ws: Workspace, attempt: Attempt, challenger: ModelVersion, decision: Decision, policy: Policy) -> Result:
+    """Carry out what was decided: move the alias or leave it, and record why."""
     promoted = None
     if decision.action == "promote":
         try:
@@ -121,6 +135,31 @@ def carry_out(ws: Workspace, attempt: Attempt, policy: Policy) -> Result:
         except Conflict as error:
             decision = Decision("keep", f"Keep: {error}", decision.evidence)
     return _finished(ws, attempt, decision, challenger, promoted)
+
+
+def find(ws: Workspace, run_id: str) -> Attempt:
+    """The attempt of a run.
+
+    Raises:
+        NotFound: The run is unknown.
+    """
+    return _attempt(ws, registry.run(ws, run_id))
+
+
+def ended(ws: Workspace, attempt: Attempt) -> Mapping[str, Any] | None:
+    """What was recorded of an attempt that has ended, in another process or before an interruption; else ``None``.
+
+    Returns:
+        ``{"kind", "sentence", "challenger"}``: `kind` is ``promoted``, ``rejected`` or ``kept``.
+    """
+    run = registry.run(ws, attempt.run)
+    if run.status == "running":
+        return None
+    for kind in ENDS:
+        for event in registry.events(ws, kind=f"monitor-{kind}", subject=attempt.subject, limit=None):
+            if event.payload.get("attempt") == attempt.run:
+                return {"kind": kind, **{name: event.payload[name] for name in ("sentence", "challenger")}}
+    return {"kind": "kept", "sentence": f"Keep: no challenger could be judged: {run.error}", "challenger": ""}
 
 
 def _attempt(ws: Workspace, run: Run) -> Attempt:
@@ -209,7 +248,8 @@ def _finished(
     return Result(decision, challenger, promoted, run)
 
 
-def _failed(ws: Workspace, attempt: Attempt, error: RaylakeError) -> Result:
+def give_up(ws: Workspace, attempt: Attempt, error: RaylakeError) -> Result:
+    """End an attempt that cannot be carried out: the champion stays, and an alert says why."""
     sentence = f"Keep: no challenger of {attempt.champion} could be judged: {error}"
     registry.record_alert(
         ws, severity="error", subject=attempt.subject, message=sentence, evidence={"attempt": attempt.run}

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from .. import registry, train
 from ..core import Node, Workspace, WorkspaceBusy, exclusive
 from ..registry import DriftReport, ModelVersion, Run
-from .attempt import Result, begin, carry_out, judged, unfinished
+from .attempt import Attempt, Result, begin, carry_out, judged, unfinished
 from .drift import Drift
 from .figures import Figures, decay, measure, serving_model, trained_until
 from .policy import Action, Decision, Evidence, Policy, decide
@@ -135,14 +135,28 @@ def step(
 
 
 def _turn(ws: Workspace, figures: Figures, policy: Policy, now: datetime) -> Outcome:
+    trigger, attempt = assess(ws, figures, policy, now)
+    if attempt is not None:
+        return _outcome(figures, trigger, carry_out(ws, attempt, policy))
+    assert trigger is not None
+    return Outcome(figures.endpoint, "keep", trigger.sentence, figures.model, trigger, trigger, drift=figures.drift)
+
+
+def assess(ws: Workspace, figures: Figures, policy: Policy, now: datetime) -> tuple[Decision | None, Attempt | None]:
+    """Decide whether the figures call for a challenger, and begin the attempt if they do.
+
+    Returns:
+        The decision, and the attempt that it began; no decision when an earlier attempt was interrupted, which is then
+        the one to be finished.
+    """
     interrupted = unfinished(ws, figures.endpoint)
     if interrupted is not None:
-        return _outcome(figures, None, carry_out(ws, interrupted, policy))
+        return None, interrupted
     labelled = _labelled(ws, figures, policy, now)
     trigger = decide(_evidence(ws, figures, labelled, policy), policy)
     _tell(ws, figures, trigger)
     if trigger.action != "retrain" or labelled.cutoff is None or labelled.until is None:
-        return Outcome(figures.endpoint, "keep", trigger.sentence, figures.model, trigger, trigger, drift=figures.drift)
+        return trigger, None
     attempt = begin(
         ws,
         figures.endpoint,
@@ -153,7 +167,7 @@ def _turn(ws: Workspace, figures: Figures, policy: Policy, now: datetime) -> Out
         reason=trigger.sentence,
         inputs=(figures.current_node,),
     )
-    return _outcome(figures, trigger, carry_out(ws, attempt, policy))
+    return trigger, attempt
 
 
 def _labelled(ws: Workspace, figures: Figures, policy: Policy, now: datetime) -> Labelled:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .arrows import arrows
 from .records import StepRun
 
 FILLS = {
@@ -34,10 +35,9 @@ def graph_mermaid(graph: Sequence[Mapping[str, Any]], steps: Mapping[str, StepRu
     lines = ["flowchart LR"]
     for node in graph:
         lines.append(f'    {names[node["key"]]}["{"<br/>".join(_safe(line) for line in label(node, steps))}"]')
-    for node in graph:
-        for source in node["upstream"]:
-            arrow = "-.->|if|" if source in node.get("conditional", ()) else "-->"
-            lines.append(f"    {names[source]} {arrow} {names[node['key']]}")
+    for arrow in arrows(graph):
+        line = "-.->|if|" if arrow.conditional else "-->"
+        lines.append(f"    {names[arrow.source]} {line} {names[arrow.target]}")
     if steps:
         lines += _colours(graph, steps, names)
     return "\n".join(lines)
@@ -56,17 +56,30 @@ def label(node: Mapping[str, Any], steps: Mapping[str, StepRun] | None) -> list[
     told = step.state + (f" {spent:.1f} s" if spent is not None else "")
     if step.attempt > 1:
         told += f", attempt {step.attempt}"
-    marks = [f"reads {short(each)}" for each in step.reads[:2]] + [f"writes {short(each)}" for each in step.writes[:3]]
+    every = _items(node["key"], steps)
+    marks = []
+    for verb, most, names in (
+        ("reads", 2, [each for one in every for each in one.reads]),
+        ("writes", 3, [each for one in every for each in one.writes]),
+    ):
+        distinct = list(dict.fromkeys(names))
+        marks += [f"{verb} {short(each)}" for each in distinct[:most]]
+        marks += [f"and {len(distinct) - most} more"] if len(distinct) > most else []
     return [title, told, *marks]
 
 
 def span(key: str, steps: Mapping[str, StepRun]) -> float | None:
     """Seconds from the first start to the last end of a step or of all items of a mapped one."""
-    own = steps[key]
-    every = [steps[f"{key}[{n}]"] for n in range(own.width) if f"{key}[{n}]" in steps] if own.width else [own]
+    every = _items(key, steps)
     starts = [each.started_at for each in every if each.started_at]
     ends = [each.ended_at for each in every if each.ended_at]
     return (max(ends) - min(starts)).total_seconds() if starts and len(ends) == len(every) else None
+
+
+def _items(key: str, steps: Mapping[str, StepRun]) -> list[StepRun]:
+    """The items of a mapped step, or the step itself."""
+    own = steps[key]
+    return [steps[f"{key}[{n}]"] for n in range(own.width) if f"{key}[{n}]" in steps] if own.width else [own]
 
 
 def short(node: str) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from html import escape
 from typing import Literal
 
+from .gantt import gantt_svg
 from .mermaid import graph_mermaid
 from .records import PipelineRun
-from .svg import gantt_svg, graph_svg
+from .svg import graph_svg
 
 
 def run_html(run: PipelineRun) -> str:

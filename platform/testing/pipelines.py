@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..core import PipelineFailed, Workspace
@@ -19,12 +19,14 @@ class LocalExecutor:
     Attributes:
         ran: Tasks that were executed, in order.
         crashes: Task to how often its worker is to "die" before it runs.
+        lost: Tasks whose worker is to "die" once when its work is done and nobody knows it yet.
         most: Most tasks in flight at once so far.
     """
 
-    def __init__(self, crashes: dict[str, int] | None = None, capacity: int = 8) -> None:
+    def __init__(self, crashes: dict[str, int] | None = None, capacity: int = 8, *, lost: Iterable[str] = ()) -> None:
         self.ran: list[str] = []
         self.crashes = dict(crashes or {})
+        self.lost = set(lost)
         self.most = 0
         self._capacity = capacity
         self._queue: list[tuple[Call, Sequence[Any]]] = []
@@ -51,6 +53,9 @@ class LocalExecutor:
             return [Done(call.task, None, crash="its worker died")]
         self.ran.append(call.task)
         outcome, value = execute(call, *(each[0] for each in values))
+        if call.task in self.lost:
+            self.lost.remove(call.task)
+            return [Done(call.task, None, crash="its worker died")]
         return [Done(call.task, outcome, (value,))]
 
     def fetch(self, value: Any) -> Any:

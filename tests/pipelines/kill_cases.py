@@ -14,29 +14,37 @@ PARTS = 3
 
 
 @step(cpus=0.25, backoff=0.01, crash_retries=50)
-def part(n: int, ws: Workspace, context: StepContext) -> str:
+def part(n: int, name: str, ws: Workspace, context: StepContext) -> str:
     rows = pa.table({"part": [n] * 4, "value": [n * 10 + k for k in range(4)]})
-    return str(data.write(ws, "raw", rows, app=context.app, record=False))
+    return str(data.write(ws, f"raw.{name}", rows, app=context.app, record=False))
 
 
 @step(cpus=0.25, backoff=0.01, crash_retries=50)
-def doubled(parts: list[str], ws: Workspace, context: StepContext) -> int:
-    raw = data.table(ws, "raw")
+def doubled(parts: list[str], name: str, ws: Workspace, context: StepContext) -> int:
+    raw = data.table(ws, f"raw.{name}")
     values = sorted(raw.column("value").to_pylist())
-    data.write(ws, "doubled", pa.table({"value": [2 * each for each in values]}), app=context.app, record=False)
+    data.write(ws, f"doubled.{name}", pa.table({"value": [2 * each for each in values]}), app=context.app, record=False)
     return len(values)
 
 
 @step(cpus=0.25, backoff=0.01, crash_retries=50)
-def summed(rows: int, ws: Workspace, context: StepContext) -> int:
-    total = sum(data.table(ws, "doubled").column("value").to_pylist())
-    data.write(ws, "summed", pa.table({"rows": [rows], "total": [total]}), app=context.app, record=False)
+def summed(rows: int, name: str, ws: Workspace, context: StepContext) -> int:
+    total = sum(data.table(ws, f"doubled.{name}").column("value").to_pylist())
+    data.write(ws, f"summed.{name}", pa.table({"rows": [rows], "total": [total]}), app=context.app, record=False)
     return total
 
 
 @pipelines.pipeline
-def tables():
-    return summed(doubled(part.map(list(range(PARTS)))))
+def tables(name: str):
+    return summed(doubled(part.map(list(range(PARTS)), name=name), name), name)
+
+
+def check(ws: Workspace, name: str) -> None:
+    """The tables are those of a run that nobody disturbed."""
+    raw = sorted(data.table(ws, f"raw.{name}").column("value").to_pylist())
+    assert raw == [n * 10 + k for n in range(PARTS) for k in range(4)], "each part once"
+    assert sorted(data.table(ws, f"doubled.{name}").column("value").to_pylist()) == [2 * value for value in raw]
+    assert data.table(ws, f"summed.{name}").to_pylist() == [{"rows": len(raw), "total": 2 * sum(raw)}]
 
 
 if __name__ == "__main__":

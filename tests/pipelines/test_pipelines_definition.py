@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Callable
 from datetime import date
 
@@ -153,3 +154,27 @@ def test_drawings() -> None:
     svg = outer.svg()
     assert svg.startswith("<svg ") and svg.count("<rect") == 7
     assert "squares/numbers" in outer._repr_html_()
+
+
+def test_a_deep_pipeline_goes_down_and_no_line_passes_behind_a_box() -> None:
+    @pipelines.pipeline
+    def deep(count: int = 3):
+        first = numbers(count)
+        values = first
+        for _ in range(20):
+            values = square.map(values)
+        # A long way that no other implies: the line has to pass twenty layers.
+        aside = total.named("aside")(numbers.named("other")(count))
+        return total.named("end")([total(values), aside, total.named("again")(first)])
+
+    svg = deep.svg()
+    width, height = (float(found) for found in re.findall(r'width="(\d+)" height="(\d+)"', svg)[0])
+    assert height > width
+    boxes = [
+        tuple(map(float, found)) for found in re.findall(r'<rect x="(\S+)" y="(\S+)" width="(\S+)" height="(\S+)"', svg)
+    ]
+    assert len(boxes) == len(deep.graph.keys)
+    for path in re.findall(r'<path d="(M[^"]*)" fill="none"', svg):
+        for x, y in zip(*[iter(map(float, re.findall(r"[\d.]+", path)))] * 2, strict=True):
+            inside = [b for b in boxes if b[0] + 2 < x < b[0] + b[2] - 2 and b[1] + 2 < y < b[1] + b[3] - 2]
+            assert not inside, (path, inside)
