@@ -38,7 +38,7 @@ from .csv_files import Csv
 from .definitions import load_sources, source_from_plain, source_to_plain
 from .delete import delete, replace
 from .discovered import Discovered, discover
-from .exchange import export, load
+from .exchange import export, load, read_file
 from .expectations import (
     Expectation,
     at_least_rows,
@@ -209,6 +209,7 @@ __all__ = [
     "profiles",
     "quality_history",
     "read",
+    "read_file",
     "recipe_function",
     "refers_to",
     "rows_between",

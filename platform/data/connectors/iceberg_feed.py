@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 from pyarrow import fs
@@ -49,6 +49,8 @@ class IcebergFeed:
     table: str
     catalog: Mapping[str, str] = field(default_factory=dict)
     start: int | None = None
+
+    typed: ClassVar[bool] = True
 
     def plan(self, cursor: Cursor | None) -> tuple[list[Split], Cursor]:
         """A split per 128 MiB of files that were added."""
