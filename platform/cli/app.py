@@ -50,7 +50,9 @@ for command in (
     app.command(command.__name__)(command)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
-app.add_typer(data.group, name="data", help="Ingest sources, list tables, query with SQL")
+app.add_typer(
+    data.group, name="data", help="Tables: ingest, query, profile, check, describe, change, restore, clean up"
+)
 app.add_typer(sources.group, name="source", help="Configure and run sources: add, pause, resume, remove, discover")
 app.add_typer(features.group, name="features", help="Build feature views, fill the online store")
 app.add_typer(train.train_group, name="train", help="Fit models")

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import JsonOption, WorkspaceOption, load_object, open_workspace, print_json, show
+from . import quality
+from . import tables as on_tables
+from .options import JsonOption, WorkspaceOption, load_object, open_workspace, show
 
 if TYPE_CHECKING:
     from ..data import Source
@@ -54,11 +56,10 @@ def tables(workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
 
 @group.command()
 def versions(table: str, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
-    """All recorded versions of a table."""
-    from .. import registry
+    """All versions of a table that its own log has, oldest first."""
+    from .. import data
 
-    ws = open_workspace(workspace)
-    found = registry.table_versions(ws, table) or [registry.table_version(ws, table)]
+    found = data.versions(open_workspace(workspace), table)
     show(found, ("name", "version", "rows", "operation", "created_at"), as_json=json, title="versions")
 
 
@@ -73,8 +74,16 @@ def sql(
     from .. import data
 
     result = data.sql(open_workspace(workspace), query)
-    rows = result.slice(0, limit).to_pylist()
-    if json:
-        print_json(rows)
-        return
-    show(rows, result.column_names, as_json=False, title="rows")
+    on_tables.print_rows(result, limit, as_json=json)
+
+
+for name, command in (
+    *(("show", on_tables.info), ("changes", on_tables.changes), ("export", on_tables.export), ("load", on_tables.load)),
+    *(("merge", on_tables.merge), ("derive", on_tables.derive), ("delete", on_tables.delete)),
+    *(("restore", on_tables.restore_table), ("compact", on_tables.compact), ("vacuum", on_tables.vacuum)),
+    *(("retain", on_tables.retain), ("clean-up", on_tables.clean_up)),
+    *(("purge", on_tables.purge), ("forget", on_tables.forget)),
+    *(("profile", quality.profile), ("check", quality.check), ("quality", quality.quality)),
+    *(("describe", quality.describe), ("search", quality.search), ("schema", quality.schema)),
+):
+    group.command(name)(command)

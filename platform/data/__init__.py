@@ -19,6 +19,7 @@ from .connectors import (
     DeltaFeed,
     Files,
     Http,
+    IcebergFeed,
     Images,
     Json,
     Kafka,
@@ -37,7 +38,7 @@ from .csv_files import Csv
 from .definitions import load_sources, source_from_plain, source_to_plain
 from .delete import delete, replace
 from .discovered import Discovered, discover
-from .exchange import export, load
+from .exchange import export, load, read_file
 from .expectations import (
     Expectation,
     at_least_rows,
@@ -67,7 +68,11 @@ from .read import exists, read, sync_table, table, versions
 from .recipe import (
     Cast,
     Clip,
+    Custom,
     DateParts,
+    Deduplicate,
+    Drop,
+    Enrich,
     FittedRecipe,
     HashEncode,
     Impute,
@@ -82,7 +87,9 @@ from .recipe import (
     Step,
     TargetEncode,
     TextLength,
+    Validate,
     YeoJohnson,
+    recipe_function,
 )
 from .retention import CleanUp, Retention, clean_up, purge, retention_of, set_retention, vacuum
 from .scd2 import scd2
@@ -116,6 +123,10 @@ __all__ = [
     "Csv",
     "DateParts",
     "Cursor",
+    "Custom",
+    "Deduplicate",
+    "Drop",
+    "Enrich",
     "DeltaFeed",
     "Discovered",
     "Expectation",
@@ -126,6 +137,7 @@ __all__ = [
     "ForgottenTable",
     "Files",
     "Http",
+    "IcebergFeed",
     "Images",
     "Impute",
     "Inbox",
@@ -163,6 +175,7 @@ __all__ = [
     "Text",
     "TextLength",
     "TargetEncode",
+    "Validate",
     "YeoJohnson",
     "at_least_rows",
     "backup",
@@ -196,6 +209,8 @@ __all__ = [
     "profiles",
     "quality_history",
     "read",
+    "read_file",
+    "recipe_function",
     "refers_to",
     "rows_between",
     "satisfies",

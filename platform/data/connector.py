@@ -110,6 +110,14 @@ def is_sparse(connector: Connector) -> bool:
     return bool(getattr(connector, "sparse", False))
 
 
+def is_typed(connector: Connector) -> bool:
+    """Whether the connector's source knows the types of its columns, so that text stays text (``"501"``, ``"true"``).
+
+    Connectors of tables say so by a class attribute ``typed = True``.
+    """
+    return bool(getattr(connector, "typed", False))
+
+
 def same_cursor(one: Cursor | None, other: Cursor | None) -> bool:
     """Whether two cursors stand at the same place, however they were stored.
 

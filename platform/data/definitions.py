@@ -12,13 +12,39 @@ import yaml
 
 from ..core import ConfigError, RaylakeError, SourceError
 from .connectors.kinds import FieldError, connector_from_plain, connector_to_plain
-from .expectations import Expectation, at_least_rows, between, matches, not_null, one_of, unique
+from .expectations import (
+    Expectation,
+    at_least_rows,
+    between,
+    fresh,
+    holds,
+    matches,
+    not_null,
+    one_of,
+    refers_to,
+    rows_between,
+    satisfies,
+    similar,
+    unique,
+)
 from .source import Source
 
+
+def _similar(column: str, most: float = 0.25, **choice: Any) -> Expectation:
+    return similar(column, most=most, **choice)
+
+
+def _satisfies(path: str, *columns: str, **choice: Any) -> Expectation:
+    return satisfies(_function(path, "function"), *columns, **choice)
+
+
+_PLAIN = (at_least_rows, between, fresh, holds, matches, not_null, one_of, refers_to, rows_between, unique)
 _RULES: Mapping[str, Callable[..., Expectation]] = {
-    rule.__name__: rule for rule in (at_least_rows, between, matches, not_null, one_of, unique)
+    **{rule.__name__: rule for rule in _PLAIN},
+    "satisfies": _satisfies,
+    "similar": _similar,
 }
-_USUAL = {"at_least_rows": "fail"}
+_USUAL = {"at_least_rows": "fail", "rows_between": "fail", "fresh": "warn", "similar": "warn"}
 
 
 def source_to_plain(source: Source) -> dict[str, Any]:
@@ -41,7 +67,7 @@ def source_to_plain(source: Source) -> dict[str, Any]:
         if entry.name == "expectations":
             held = [_rule_to_plain(rule) for rule in held]
         elif entry.name == "transform":
-            held = _path_of(held)
+            held = _path_of(held, "transform")
         found[entry.name] = dict(held) if isinstance(held, Mapping) else list(held) if isinstance(held, tuple) else held
     return found
 
@@ -77,9 +103,9 @@ def source_from_plain(given: Mapping[str, Any]) -> Source:
     rules = given.get("expectations", ())
     if not isinstance(rules, Sequence) or isinstance(rules, str):
         raise FieldError("expectations are a list, such as [{not_null: id}]", ("expectations",))
-    values["expectations"] = [_rule(rule, ("expectations", at)) for at, rule in enumerate(rules)]
+    values["expectations"] = [expectation_from_plain(rule, ("expectations", at)) for at, rule in enumerate(rules)]
     if given.get("transform") is not None:
-        values["transform"] = _function(given["transform"])
+        values["transform"] = _function(given["transform"], "transform")
     for name in ("key", "partition_by", "null_values"):
         if name in values and isinstance(values[name], list):
             values[name] = tuple(values[name])
@@ -144,7 +170,20 @@ def _made(values: Mapping[str, Any]) -> Source:
         raise FieldError(f"source {values.get('name')!r} is not valid: {error}") from error
 
 
-def _rule(given: Any, path: tuple[str | int, ...]) -> Expectation:
+def expectation_from_plain(given: Any, path: tuple[str | int, ...] = ()) -> Expectation:
+    """The expectation that ``{between: [miles, 0, 9], on_fail: drop}`` describes.
+
+    Args:
+        given: The rule to its argument, or a list of them, and perhaps ``on_fail``.
+        path: Where it stands, for the message of an error.
+
+    Raises:
+        ConfigError: There is no such rule, or its arguments are wrong.
+
+    Example:
+        >>> expectation_from_plain({"between": ["miles", 0, 9]}).name
+        'between(miles, 0, 9)'
+    """
     if not isinstance(given, Mapping):
         raise FieldError(
             f"expectation {given!r} is not valid: write {{not_null: id}} or {{between: [miles, 0, 9]}}", path
@@ -164,30 +203,32 @@ def _rule(given: Any, path: tuple[str | int, ...]) -> Expectation:
 def _rule_to_plain(rule: Expectation) -> dict[str, Any]:
     if rule.rule not in _RULES:
         raise ConfigError(f"expectation {rule.name} cannot be stored: use one of {', '.join(sorted(_RULES))}")
-    arguments = [*rule.columns, *(list(one) if isinstance(one, tuple) else one for one in rule.arguments)]
+    arguments: list[Any] = [list(one) if isinstance(one, tuple) else one for one in rule.arguments]
+    if rule.rule == "satisfies":
+        arguments = [_path_of(rule.arguments[0], "function"), *rule.columns]
+    else:
+        arguments = [*rule.columns, *arguments]
     found: dict[str, Any] = {rule.rule: arguments[0] if len(arguments) == 1 else arguments}
     if rule.on_fail != _USUAL.get(rule.rule, "quarantine"):
         found["on_fail"] = rule.on_fail
     return found
 
 
-def _path_of(function: Any) -> str:
+def _path_of(function: Any, what: str) -> str:
     name, module = getattr(function, "__qualname__", ""), getattr(function, "__module__", "")
     if not name.isidentifier() or module in ("", "__main__"):
         raise ConfigError(
-            f"transform {function!r} cannot be stored: make it a top-level function of a module that is installed"
+            f"{what} {function!r} cannot be stored: make it a top-level function of a module that is installed"
         )
     return f"{module}:{name}"
 
 
-def _function(path: Any) -> Any:
+def _function(path: Any, what: str) -> Any:
     module, _, name = str(path).partition(":")
     try:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise FieldError(
-            f"transform {path!r} cannot be loaded ({error}): use module:function", ("transform",)
-        ) from error
+        raise FieldError(f"{what} {path!r} cannot be loaded ({error}): use module:function", (what,)) from error
 
 
 def _line(node: Any, path: Sequence[str | int]) -> int:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from ..core import SourceError
 from .arrow_types import arrow_type, describe, type_name
 from .casting import cast_column, nullify
-from .connector import Connector, RawBatch
+from .connector import Connector, RawBatch, is_typed
 from .discovery import discover_schema, joined
 from .source import Source
 
@@ -164,7 +164,7 @@ def discover(connector: Connector, *, rows: int = _ROWS, null_values: Sequence[s
         )
     names = list(dict.fromkeys(name for table in tables for name in table.column_names))
     columns = {name: _padded(tables, name) for name in names}
-    proposed = discover_schema(pa.table(columns), tuple(null_values))
+    proposed = discover_schema(pa.table(columns), tuple(null_values), typed=is_typed(connector))
     whole = {name: nullify(column, tuple(null_values)) for name, column in columns.items()}
     count = sum(table.num_rows for table in tables)
     found = tuple(_column(name, whole[name], proposed.field(name).type) for name in names)

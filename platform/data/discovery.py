@@ -14,13 +14,14 @@ from .casting import fits, nullify
 _LEADING_ZERO = r"^[+-]?0[0-9]"
 
 
-def discover_schema(sample: pa.Table, null_values: tuple[str, ...]) -> pa.Schema:
+def discover_schema(sample: pa.Table, null_values: tuple[str, ...], *, typed: bool = False) -> pa.Schema:
     """Propose a type per column of a sample.
 
     Args:
         sample: Text columns are tried as int64, float64, bool, date, timestamp, string, in this order; others keep
             their type.
         null_values: Texts that mean null.
+        typed: Whether the source knows its types, so that its text columns stay text.
 
     Example:
         >>> discover_schema(pa.table({"n": ["1", "NA"], "zip": ["00501", "1"], "day": ["2013-01-01", ""]}), ("", "NA"))
@@ -31,7 +32,9 @@ def discover_schema(sample: pa.Table, null_values: tuple[str, ...]) -> pa.Schema
     fields = []
     for name in sample.column_names:
         column = sample.column(name)
-        dtype = _discover(nullify(column, null_values)) if pa.types.is_string(column.type) else column.type
+        dtype = (
+            _discover(nullify(column, null_values)) if pa.types.is_string(column.type) and not typed else column.type
+        )
         fields.append(pa.field(name, storable(dtype, name)))
     return pa.schema(fields)
 

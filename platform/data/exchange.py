@@ -123,16 +123,43 @@ def load(
         2
     """
     listed = [str(path)] if isinstance(path, str | Path) else [str(one) for one in path]
+    files = [Node("file", one.replace("@", "%40")) for one in listed]
+    reader = _reader(listed, format)
+    return write(ws, name, reader, mode=mode, app=app, schema_mode=schema_mode, inputs=files, operation="load")
+
+
+def read_file(path: str | Path, *, format: FileFormat | None = None) -> pa.Table:  # noqa: A002
+    """A file of typed rows in memory, for `merge`, `replace` or `scd2`.
+
+    Args:
+        path: A file or folder, local or URL.
+        format: As for `load`.
+
+    Raises:
+        SourceError: It is missing or cannot be read in this format.
+
+    Example:
+        >>> import tempfile, pyarrow.parquet
+        >>> file = f"{tempfile.mkdtemp()}/a.parquet"
+        >>> pyarrow.parquet.write_table(pa.table({"n": [1, 2]}), file)
+        >>> read_file(file).num_rows
+        2
+    """
+    try:
+        return _reader([str(path)], format).read_all()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise SourceError(f"{path} cannot be read: {error}. Name an existing file") from error
+
+
+def _reader(listed: Sequence[str], format: FileFormat | None) -> pa.RecordBatchReader:  # noqa: A002
     kind = _format(listed[0], format) if listed else "parquet"
     try:
         store, _ = urls.filesystem(urls.normalise(listed[0]))
         inside = [urls.filesystem(urls.normalise(one))[1] for one in listed]
         dataset = pds.dataset(inside if len(inside) > 1 else inside[0], format=kind, filesystem=store)
-        reader = pa.RecordBatchReader.from_batches(dataset.schema, dataset.to_batches(batch_size=_BATCH_ROWS))
+        return pa.RecordBatchReader.from_batches(dataset.schema, dataset.to_batches(batch_size=_BATCH_ROWS))
     except (OSError, IndexError, pa.ArrowInvalid) as error:
         raise SourceError(f"{listed} cannot be read as {kind}: {error}. Name existing files of one format") from error
-    files = [Node("file", one.replace("@", "%40")) for one in listed]
-    return write(ws, name, reader, mode=mode, app=app, schema_mode=schema_mode, inputs=files, operation="load")
 
 
 def _format(name: str, given: FileFormat | None) -> FileFormat:

@@ -16,7 +16,7 @@ from ..registry import TableVersion
 from .arrow_types import storable_schema
 from .batch import Batch, alert, check_failed, check_whole, metrics
 from .commits import Commit, Committed, commit_files
-from .connector import Cursor, MarkedConnector, Split, is_sparse, same_cursor
+from .connector import Cursor, MarkedConnector, Split, is_sparse, is_typed, same_cursor
 from .delta_log import arrow_schema, count_rows, entries, open_delta
 from .discovery import discover_schema, joined
 from .expectations.bind import bind
@@ -245,7 +245,7 @@ def _raw_schema(source: Source, last: _Last, splits: Sequence[Split]) -> pa.Sche
     if base is None and ragged and any(set(part.column_names) != set(names) for part in tables):
         names = tables[0].column_names
     columns = {name: joined(tables, name) for name in names}
-    found = discover_schema(pa.table(columns), tuple(source.null_values))
+    found = discover_schema(pa.table(columns), tuple(source.null_values), typed=is_typed(source.connector))
     if base is None:
         return found
     return pa.schema([*base, *(entry for entry in found if entry.name not in base.names)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,6 +31,8 @@ class Parquet:
     """
 
     paths: str | Sequence[str]
+
+    typed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         listed = (self.paths,) if isinstance(self.paths, str) else tuple(str(path) for path in self.paths)

@@ -128,7 +128,7 @@ def part_of_rows(rows: pa.Table, shares: Sequence[float], by: SplitBy) -> Any:
     if by.time is not None:
         return np.searchsorted(edges, _shares_before(rows.column(by.time)), side="right")
     names = [by.group] if by.group is not None else list(by.key) or rows.column_names
-    drawn = _hashes(rows.select(names), by.seed)
+    drawn = row_hashes(rows.select(names), by.seed)
     if by.stratify is not None:
         # The middle of a row's step, so that half a row is rounded to the nearer part.
         return np.searchsorted(edges, _ranks(drawn, rows.column(by.stratify)), side="right")
@@ -148,7 +148,8 @@ def _check(parts: Mapping[str, float], by: SplitBy, mask: str | None) -> None:
         Ref.parse(f"x_{part}")
 
 
-def _hashes(rows: pa.Table, seed: int) -> Any:
+def row_hashes(rows: pa.Table, seed: int) -> Any:
+    """A stable hash of each row, uint64 ``(rows,)``; null has one too, and each seed gives others."""
     found = np.full(rows.num_rows, mixed(np.array([seed % 2**64], dtype=np.uint64))[0])
     for column in rows.columns:
         values = column.combine_chunks()

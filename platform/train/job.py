@@ -107,8 +107,11 @@ def datasets(job: Job) -> dict[str, ray.data.Dataset]:
         return {}
     from ..data import read
 
-    columns = list(dict.fromkeys((*job.columns, job.label, job.event_time)))
+    columns = _columns(job)
+    recipe = FittedRecipe.from_json(job.recipe) if job.recipe else None
     found = {TRAIN: read(job.ws, job.table, columns=columns, filter=job.split.training(job.event_time))}
+    if recipe is not None:
+        found[TRAIN] = recipe.training_rows(found[TRAIN])
     chosen = job.split.validation(job.event_time)
     if chosen is not None:
         found[VALID] = read(job.ws, job.table, columns=columns, filter=chosen)
@@ -121,6 +124,7 @@ def worker_rows(job: Job) -> tuple[Rows, Rows | None]:
     chosen = job.split.validation(job.event_time)
     if job.workers == 1:
         train = _read(job, job.split.training(job.event_time))
+        train = train if recipe is None else recipe.training_rows(train)
         valid = None if chosen is None else _read(job, chosen)
     else:
         train = _shard(TRAIN)
@@ -129,7 +133,12 @@ def worker_rows(job: Job) -> tuple[Rows, Rows | None]:
 
 
 def _read(job: Job, chosen: object) -> pa.Table:
-    return read_table(job.ws, job.table, columns=[*job.columns, job.label], filter=chosen)
+    return read_table(job.ws, job.table, columns=_columns(job), filter=chosen)
+
+
+def _columns(job: Job) -> list[str]:
+    # The same everywhere: which of several equal rows a recipe keeps is decided by a hash of the row.
+    return list(dict.fromkeys((*job.columns, job.label, job.event_time)))
 
 
 def _shard(name: str) -> pa.Table:

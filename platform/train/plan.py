@@ -104,9 +104,11 @@ def make_plan(ws: Workspace, spec: Spec) -> Plan:
     split = make_split(rows.column(moment), spec.validation, table)
     train, valid = _part(rows, split.training(moment)), _rest(rows, split.validation(moment))
     _check_parts(train, valid, split, task, label, table)
-    inputs = train.select(list(columns))
-    recipe = spec.recipe or default_recipe(spec.trainer, inputs.schema)
+    recipe = spec.recipe or default_recipe(spec.trainer, train.select(list(columns)).schema)
     _check_targets(recipe, label)
+    train = train if recipe is None else recipe.training_rows(train)
+    _check_parts(train, valid, split, task, label, table)
+    inputs = train.select(list(columns))
     # The label is for steps that learn from it; it never becomes an input.
     fitted = None if recipe is None else recipe.fit(train.select([*columns, *recipe.targets]))
     after = inputs if fitted is None else fitted.apply(inputs.slice(0, 1))

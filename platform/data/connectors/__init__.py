@@ -10,6 +10,7 @@ from .delta_feed import DeltaFeed
 from .http_api import Http
 from .http_auth import ApiKey, Basic, Bearer, ClientCredentials
 from .http_paging import LinkHeader, NextLink, Offset, PageNumber, PageToken
+from .iceberg_feed import IcebergFeed
 from .json_files import Json
 from .kafka import Kafka
 from .media_files import Audio, Images
@@ -29,6 +30,7 @@ __all__ = [
     "DeltaFeed",
     "Files",
     "Http",
+    "IcebergFeed",
     "Images",
     "Json",
     "Kafka",

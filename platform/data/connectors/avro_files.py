@@ -29,6 +29,7 @@ class Avro:
     paths: str | Sequence[str]
 
     sparse: ClassVar[bool] = True
+    typed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "paths", listed(self.paths))

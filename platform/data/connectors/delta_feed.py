@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -39,6 +39,8 @@ class DeltaFeed:
 
     url: str
     start: int | None = None
+
+    typed: ClassVar[bool] = True
 
     def plan(self, cursor: Cursor | None) -> tuple[list[Split], Cursor]:
         """A split per file that was added."""

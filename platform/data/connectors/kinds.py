@@ -22,6 +22,7 @@ from .avro_files import Avro
 from .binary_files import Files
 from .delta_feed import DeltaFeed
 from .http_api import Http
+from .iceberg_feed import IcebergFeed
 from .json_files import Json
 from .kafka import Kafka
 from .media_files import Audio, Images
@@ -39,6 +40,7 @@ _BUILT_IN: Mapping[str, type] = {
     "delta": DeltaFeed,
     "files": Files,
     "http": Http,
+    "iceberg": IcebergFeed,
     "images": Images,
     "json": Json,
     "kafka": Kafka,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pyarrow as pa
 from pyarrow import orc
@@ -26,6 +27,8 @@ class Orc:
     """
 
     paths: str | Sequence[str]
+
+    typed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "paths", listed(self.paths))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
@@ -57,6 +57,8 @@ class Sql:
     lookback: str | int = 0
     split_on: str | None = None
     splits: int = 1
+
+    typed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if (self.table is None) == (self.query is None):

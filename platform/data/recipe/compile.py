@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...core import SchemaMismatch
+from .custom import compile_custom
 from .dates import PARTS, TakeParts
+from .enrich import compile_enrich
 from .layout import Layout, Learned, Place
 from .program import (
     Cut,
@@ -21,6 +23,7 @@ from .program import (
     TextToNumber,
     number_text,
 )
+from .rows import compile_deduplicate, compile_validate
 from .texts import CountCharacters, CountNGrams, HashText, ToLower
 from .transforms import Bend, FillByGroup, FillTextByGroup, HashNumber, Limit, LookUp, ShiftedLog
 
@@ -187,10 +190,20 @@ def _ngrams(layout: Layout, learned: Learned) -> None:
         layout.replace(name, made)
 
 
+def _drop(layout: Layout, learned: Learned) -> None:
+    for name in learned["columns"]:
+        layout.place("Drop", name, "number", "text", "time")
+    layout.columns = {name: place for name, place in layout.columns.items() if name not in learned["columns"]}
+
+
 _COMPILE: Mapping[str, Callable[[Layout, Learned], None]] = {
     "Cast": _cast,
     "Clip": _clip,
+    "Custom": compile_custom,
     "DateParts": _date_parts,
+    "Deduplicate": compile_deduplicate,
+    "Drop": _drop,
+    "Enrich": compile_enrich,
     "HashEncode": _hash_encode,
     "Impute": _impute,
     "Log": _log,
@@ -201,6 +214,7 @@ _COMPILE: Mapping[str, Callable[[Layout, Learned], None]] = {
     "Scale": _scale,
     "TargetEncode": _target_encode,
     "TextLength": _text_length,
+    "Validate": compile_validate,
     "YeoJohnson": _yeo_johnson,
 }
 

@@ -147,3 +147,10 @@ def _ticks(name: str, item: Any) -> float:
         raise SchemaMismatch(f"column {name!r} holds {item!r} where the recipe needs times: correct its type")
     aware = item.replace(tzinfo=UTC) if item.tzinfo is None else item
     return float((aware - _EPOCH) // _MICROSECOND)
+
+
+def moments_of(ticks: Any) -> Any:
+    """Microseconds since 1970 as ``datetime64[us]``, NaN as NaT."""
+    missing = np.isnan(ticks)
+    moments = np.where(missing, 0.0, ticks).astype(np.int64).astype("datetime64[us]")
+    return np.where(missing, np.datetime64("NaT", "us"), moments)

@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pyarrow as pa
 
 from ...core import SchemaMismatch
 from ..summary.hashing import mixed
+from .choose import choose_rows
 from .compile import Program, compile_program
 from .layout import Learned
 from .program import Texts, load
 from .steps import STEPS
 from .texts import hash_texts
 from .transforms import hash_numbers
+
+if TYPE_CHECKING:
+    import ray.data
 
 _FORMAT = 1
 _FEW = 64
@@ -76,19 +80,52 @@ class FittedRecipe:
         """Columns that `apply` returns, in order."""
         return tuple(self._program.columns)
 
-    def apply(self, rows: pa.Table) -> pa.Table:
+    @overload
+    def apply(self, rows: ray.data.Dataset) -> ray.data.Dataset: ...
+
+    @overload
+    def apply(self, rows: pa.Table) -> pa.Table: ...
+
+    def apply(self, rows: pa.Table | ray.data.Dataset) -> pa.Table | ray.data.Dataset:
         """Prepare rows.
 
         Args:
-            rows: A table with at least the input columns, in any order.
+            rows: A table or a Ray Dataset with at least the input columns, in any order.
 
         Returns:
-            A table of the output columns, all float32, null as NaN.
+            A table of the output columns, all float32, null as NaN; or a Dataset of them, which prepares its blocks
+            in Ray tasks when it is read.
 
         Raises:
             SchemaMismatch: A column is missing, or holds text where numbers belong.
+            ExpectationFailed: A value breaks a rule of `Validate` that says ``fail``.
         """
+        if not isinstance(rows, pa.Table):
+            return rows.map_batches(self.apply, batch_format="pyarrow", batch_size=None)
         return self._table(self.apply_columns(arrays_of(rows, self.input_columns)))
+
+    def training_rows(self, rows: Any) -> Any:
+        """The rows that the recipe learns from: `Deduplicate` and `Validate(on_broken="drop")` leave the others out.
+
+        `Recipe.fit` and training do this by themselves.
+
+        Args:
+            rows: A table, or a Ray Dataset (where equal rows are brought together by a shuffle, and the order of the
+                rows is not kept).
+
+        Returns:
+            The same kind, all columns.
+
+        Raises:
+            SchemaMismatch: A column is missing.
+
+        Example:
+            >>> from raylake.data import Deduplicate, Recipe
+            >>> rows = pa.table({"id": [1, 1, 2]})
+            >>> Recipe([Deduplicate(["id"])]).fit(rows).training_rows(rows).num_rows
+            2
+        """
+        return choose_rows(rows, self.steps)
 
     def apply_training(self, rows: pa.Table) -> pa.Table:
         """Prepare rows that the recipe was fitted on: `TargetEncode` leaves each row's own fold out.

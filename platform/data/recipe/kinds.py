@@ -139,3 +139,18 @@ class NGrams(Step):
         check_buckets(self, self.buckets)
         if not isinstance(self.size, int) or not 1 <= self.size <= 10:
             raise ConfigError(f"size={self.size!r} of NGrams is not a whole number from 1 to 10")
+
+
+@dataclass(frozen=True, slots=True)
+class Drop(Step):
+    """Leave columns out, such as a key after `Enrich`, or text after a function has read it.
+
+    Attributes:
+        columns: Columns of any kind.
+
+    Example:
+        >>> Drop(["note"]).columns
+        ('note',)
+    """
+
+    learns: ClassVar[bool] = False

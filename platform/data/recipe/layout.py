@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from ...core import SchemaMismatch
 from .program import EncodeNumber, EncodeText, Operation
@@ -88,3 +89,23 @@ class Layout:
             for old, at in self.columns.items()
             for column, place in (made.items() if old == name else [(old, at)])
         }
+
+
+def kind_of(entry: pa.Field) -> str:
+    """What a column is to a recipe: ``number``, ``text`` or ``time``.
+
+    Raises:
+        SchemaMismatch: Of a type that a recipe cannot take.
+    """
+    dtype = entry.type.value_type if pa.types.is_dictionary(entry.type) else entry.type
+    if pa.types.is_string(dtype) or pa.types.is_large_string(dtype) or pa.types.is_string_view(dtype):
+        return "text"
+    if pa.types.is_boolean(dtype) or pa.types.is_integer(dtype) or pa.types.is_floating(dtype):
+        return "number"
+    if pa.types.is_decimal(dtype) or pa.types.is_null(dtype):
+        return "number"
+    if pa.types.is_timestamp(dtype) or pa.types.is_date(dtype):
+        return "time"
+    raise SchemaMismatch(
+        f"column {entry.name!r} is {entry.type}, which a model cannot take: derive numbers from it, or leave it out"
+    )

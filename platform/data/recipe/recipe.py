@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from ...core import ConfigError, SchemaMismatch
+from .choose import choose_rows
 from .compile import Program, compile_program
+from .dates import moments_of
 from .fitted import FittedRecipe, row_numbers, run
-from .layout import Learned
+from .layout import Learned, kind_of
 from .preview import Preview, make_preview, sample_rows
 from .program import load, number_column
+from .rows import Deduplicate, Validate, chosen_first
 from .step import Step
 from .steps import STEPS
 from .texts import as_arrow
@@ -34,7 +37,10 @@ class Recipe:
 
     Attributes:
         steps: `Impute`, `Scale`, `Clip`, `Log`, `YeoJohnson`, `Ordinal`, `OneHot`, `HashEncode`, `TargetEncode`,
-            `DateParts`, `Lower`, `TextLength`, `NGrams`, `Cast`.
+            `DateParts`, `Lower`, `TextLength`, `NGrams`, `Cast`, `Validate`, `Deduplicate`, `Enrich`, `Custom`, `Drop`.
+
+    Raises:
+        ConfigError: Something is no step, or a step that chooses rows stands after one that changes columns.
 
     Example:
         >>> from raylake.data import OneHot, Scale
@@ -50,6 +56,7 @@ class Recipe:
         if wrong:
             raise ConfigError(f"{wrong[0]!r} is not a step of a recipe: use one of {', '.join(sorted(STEPS))}")
         object.__setattr__(self, "steps", tuple(self.steps))
+        chosen_first(self.steps)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -69,6 +76,7 @@ class Recipe:
                 learned from, or text is left after the last step.
         """
         inputs = self._inputs(_schema(data))
+        data = self.training_rows(data)
         learned: list[Learned] = []
         rest = list(self.steps)
         while rest:
@@ -78,6 +86,20 @@ class Recipe:
             found = iter(_summarise(data, inputs, learned, pending) if pending else [])
             learned += [_learn(step, next(found) if step in pending else None) for step in group]
         return FittedRecipe(inputs, tuple(learned))
+
+    def training_rows(self, data: Any) -> Any:
+        """The rows that `fit` learns from: those that `Deduplicate` and `Validate` leave. See
+        `FittedRecipe.training_rows`.
+
+        Example:
+            >>> from raylake.data import Validate
+            >>> recipe = Recipe([Validate(["age"], 0, 120, on_broken="drop")])
+            >>> recipe.training_rows(pa.table({"age": [30, 999]})).num_rows
+            1
+        """
+        return choose_rows(
+            data, [_learn(step, None) for step in self.steps if isinstance(step, Validate | Deduplicate)]
+        )
 
     def preview(self, table: pa.Table, *, rows: int = 10_000) -> Preview:
         """Fit on a sample and show every column before and after; nothing is stored.
@@ -106,7 +128,7 @@ class Recipe:
         absent = [name for name in self.targets if name not in schema.names]
         if absent:
             raise SchemaMismatch(f"the target {absent[0]!r} is not among the columns to fit on: {schema.names}")
-        return {entry.name: _kind(entry) for entry in schema if entry.name not in self.targets}
+        return {entry.name: kind_of(entry) for entry in schema if entry.name not in self.targets}
 
 
 def _schema(data: pa.Table | ray.data.Dataset) -> pa.Schema:
@@ -117,21 +139,6 @@ def _schema(data: pa.Table | ray.data.Dataset) -> pa.Schema:
     if not isinstance(base, pa.Schema):
         raise SchemaMismatch("a recipe learns from Arrow data: this Dataset has no Arrow schema")
     return base
-
-
-def _kind(entry: pa.Field) -> str:
-    dtype = entry.type.value_type if pa.types.is_dictionary(entry.type) else entry.type
-    if pa.types.is_string(dtype) or pa.types.is_large_string(dtype) or pa.types.is_string_view(dtype):
-        return "text"
-    if pa.types.is_boolean(dtype) or pa.types.is_integer(dtype) or pa.types.is_floating(dtype):
-        return "number"
-    if pa.types.is_decimal(dtype) or pa.types.is_null(dtype):
-        return "number"
-    if pa.types.is_timestamp(dtype) or pa.types.is_date(dtype):
-        return "time"
-    raise SchemaMismatch(
-        f"column {entry.name!r} is {entry.type}, which a model cannot take: derive numbers from it, or leave it out"
-    )
 
 
 def _next_pass(steps: Sequence[Step], now: Program) -> list[Step]:
@@ -146,10 +153,7 @@ def _next_pass(steps: Sequence[Step], now: Program) -> list[Step]:
 
 
 def _learn(step: Step, summaries: Mapping[str, Any] | None) -> Learned:
-    given = step.given()
-    values = {column: given if summaries is None else step.learn(column, summaries[column]) for column in step.columns}
-    settings = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(step).items()}
-    return {"step": type(step).__name__, **settings, "values": values}
+    return step.learned(summaries)
 
 
 def _summarise(
@@ -176,6 +180,8 @@ def summarise_block(
                 f"{type(step).__name__} names column {name!r}, which is not there; there are {list(program.columns)}"
             )
         place = program.columns[name]
+        if place.kind == "time" and step.takes_times:
+            return moments_of(numbers[:, place.slot])
         if place.kind == "time":
             raise SchemaMismatch(
                 f"{type(step).__name__} cannot take column {name!r}, a time: take numbers from it by DateParts"

@@ -6,8 +6,8 @@ block, `merge` joins two summaries, `learn` turns the last one into plain JSON v
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -46,6 +46,11 @@ class Step:
         """Columns that are there when the recipe is fitted, and not when it is applied."""
         return ()
 
+    @property
+    def takes_times(self) -> bool:
+        """Whether `partial` may get times, as ``datetime64[us]``."""
+        return False
+
     def partial(self, values: Column, *others: Column) -> Any:
         """Summary of one column of one block."""
         raise NotImplementedError
@@ -61,6 +66,17 @@ class Step:
     def given(self) -> dict[str, Any]:
         """What is known about every column without data, as JSON values."""
         return {}
+
+    def learned(self, summaries: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The step with its settings and what it knows, as JSON values; `summaries` is ``None`` where none are needed.
+
+        Args:
+            summaries: Column to the merged summary.
+        """
+        given = self.given()
+        values = {name: given if summaries is None else self.learn(name, summaries[name]) for name in self.columns}
+        settings = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {"step": type(self).__name__, **settings, "values": values}
 
     def finite(self, values: Column) -> Any:
         """The finite values of a numeric column.

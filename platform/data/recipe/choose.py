@@ -1,0 +1,93 @@
+"""The rows that a recipe learns from: those that no step leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from ...core import SchemaMismatch
+from ..partition import row_hashes
+from .layout import Learned
+from .rows import choosers, obeying
+
+if TYPE_CHECKING:
+    import ray.data
+
+# How many parts equal rows of a Dataset are brought together in.
+_PARTS = 64
+_PART = "__raylake_part"
+
+
+def choose_rows(data: pa.Table | ray.data.Dataset, steps: Sequence[Learned]) -> Any:
+    """The rows of a table or Dataset that the steps leave, which are the same for both.
+
+    Raises:
+        SchemaMismatch: A column of a step is not there.
+    """
+    for step in choosers(steps):
+        data = _chosen(data, step) if isinstance(data, pa.Table) else _chosen_on_ray(data, step)
+    return data
+
+
+def _chosen(rows: pa.Table, step: Learned) -> pa.Table:
+    missing = [name for name in step["columns"] if name not in rows.column_names]
+    if missing:
+        raise SchemaMismatch(
+            f"{step['step']} names column {missing[0]!r}, which is not there; there are {rows.column_names}"
+        )
+    if step["step"] == "Validate":
+        return rows.filter(pa.array(obeying(rows, step)))
+    return distinct_rows(rows, step["columns"])
+
+
+def _chosen_on_ray(data: ray.data.Dataset, step: Learned) -> ray.data.Dataset:
+    from ..ray_tasks import quiet_data_context
+
+    with quiet_data_context():
+        if step["step"] == "Validate":
+            return data.map_batches(lambda block: _chosen(block, step), batch_format="pyarrow", batch_size=None)
+
+        def marked(block: pa.Table) -> pa.Table:
+            parts = row_hashes(block.select(list(step["columns"])), 0) % np.uint64(_PARTS)
+            return block.append_column(_PART, pa.array(parts.astype(np.int64)))
+
+        def first(group: pa.Table) -> pa.Table:
+            return _chosen(group.drop_columns([_PART]), step)
+
+        together = data.map_batches(marked, batch_format="pyarrow", batch_size=None).groupby(_PART)
+        return together.map_groups(first, batch_format="pyarrow")
+
+
+def distinct_rows(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """One row of those that are equal in `columns`: the one with the least hash; the order stays.
+
+    Example:
+        >>> distinct_rows(pa.table({"a": [1, 1, None, None], "b": [5, 5, 6, 6]}), ["a"]).to_pylist()
+        [{'a': 1, 'b': 5}, {'a': None, 'b': 6}]
+    """
+    if not rows.num_rows:
+        return rows
+    codes = np.column_stack([_codes(rows.column(name)) for name in columns])
+    _, groups = np.unique(codes, axis=0, return_inverse=True)
+    # Equal rows with equal hashes are alike, whichever stays.
+    order = np.lexsort((row_hashes(rows.select(sorted(rows.column_names)), 0), groups.ravel()))
+    first = np.flatnonzero(np.diff(groups.ravel()[order], prepend=-1))
+    return rows.take(pa.array(np.sort(order[first])))
+
+
+def _codes(column: pa.ChunkedArray) -> Any:
+    values = column.combine_chunks()
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if pa.types.is_floating(values.type):
+        # 0.0 and -0.0 are one number.
+        values = pa.array(values.to_numpy(zero_copy_only=False) + 0.0, values.type, mask=_nulls(values))
+    encoded = values.dictionary_encode(null_encoding="encode")
+    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _nulls(values: pa.Array) -> Any:
+    return values.is_null().to_numpy(zero_copy_only=False)
