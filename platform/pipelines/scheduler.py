@@ -140,7 +140,7 @@ def _admit(ws: Workspace, launcher: Launcher, now: datetime) -> list[str]:
     queued, active = store.queue(ws)
     if not queued:
         return []
-    serial = {each.name for each in store.listed(ws) if each.overlap != "allow"}
+    serial = store.serial(ws, {run.schedule for run in queued if run.schedule})
     chosen = admission.choose(queued, active, store.pools(ws), serial)
     launched = store.launching(ws, [each.id for each in chosen], now)
     for run_id in launched:
