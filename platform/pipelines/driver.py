@@ -198,7 +198,7 @@ class Driver:
 
     def _cached(self, state: RunState, node: GraphNode, index: int | None) -> str | None:
         key = self._cache_key(state, node, index)
-        return self._patiently(lambda: leases.cached_output(self.ws, [key])).get(key)
+        return _patiently(self.settings, lambda: leases.cached_output(self.ws, [key])).get(key)
 
     # What has happened
 
@@ -257,22 +257,10 @@ class Driver:
         def once() -> str:
             return leases.commit(self.ws, self.lease, rows, datetime.now(UTC), cached=cached, ending=ending)
 
-        request = self._patiently(once)
+        request = _patiently(self.settings, once)
         self._beat = time.monotonic()
         self._cache_rows = []
         return request
-
-    def _patiently(self, work: Callable[[], _Answer]) -> _Answer:
-        """Ask the registry; while it is gone, try again: what runs goes on meanwhile."""
-        until, pause = time.monotonic() + self.settings.patience, 0.1
-        while True:
-            try:
-                return work()
-            except StorageError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(pause)
-                pause = min(pause * 2, 5.0)
 
     def _end(self, outcome: str, error: str) -> str:
         event = None
@@ -302,6 +290,19 @@ class Driver:
         """How long to wait for the next thing to happen."""
         due = states.next_due(self.state)
         return HEARTBEAT_SECONDS if due is None else max(0.0, min(HEARTBEAT_SECONDS, due - time.monotonic()))
+
+
+def _patiently(settings: Settings, work: Callable[[], _Answer]) -> _Answer:
+    """Ask the registry; while it is gone, try again: what runs goes on meanwhile."""
+    until, pause = time.monotonic() + settings.patience, 0.1
+    while True:
+        try:
+            return work()
+        except StorageError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(pause)
+            pause = min(pause * 2, 5.0)
 
 
 def _split(task: str) -> tuple[str, int | None]:

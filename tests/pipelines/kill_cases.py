@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import pyarrow as pa
 
@@ -16,7 +17,9 @@ PARTS = 3
 @step(cpus=0.25, backoff=0.01, crash_retries=50)
 def part(n: int, name: str, ws: Workspace, context: StepContext) -> str:
     rows = pa.table({"part": [n] * 4, "value": [n * 10 + k for k in range(4)]})
-    return str(data.write(ws, f"raw.{name}", rows, app=context.app, record=False))
+    made = data.write(ws, f"raw.{name}", rows, app=context.app, record=False)
+    time.sleep(0.05)  # written, and nobody knows it yet
+    return str(made)
 
 
 @step(cpus=0.25, backoff=0.01, crash_retries=50)

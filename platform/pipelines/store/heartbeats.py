@@ -58,7 +58,7 @@ def forget(ws: Workspace, beat: Beat) -> None:
 def alive(ws: Workspace, moment: datetime) -> list[Beat]:
     """The beats of schedulers that are not known to be dead and were not silent for too long."""
     with reading(ws) as session:
-        rows = session.exec(select(SchedulerRow).order_by(SchedulerRow.started_at)).all()
+        rows = session.exec(select(SchedulerRow).order_by(col(SchedulerRow.started_at))).all()
     beats = [Beat(**{name: getattr(row, name) for name in Beat.__slots__}) for row in rows]
     return [each for each in beats if _fresh(each, moment) and not is_dead(each.owner)]
 
