@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 from raylake import pipelines
@@ -52,3 +59,31 @@ def test_mistakes_are_explained(
 ) -> None:
     assert call(ws, *words) == 1
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_up_starts_a_scheduler_that_runs_what_is_submitted(tmp_path: Path) -> None:
+    lake = str(tmp_path / "lake")
+    env = {**os.environ, "RAYLAKE_RAY_ADDRESS": "auto", "COLUMNS": "200"}
+    env.pop("RAY_ADDRESS", None)
+
+    def raylake(*words: str) -> str:
+        command = [str(Path(sys.executable).with_name("raylake")), *words, "--workspace", lake]
+        done = subprocess.run(command, cwd=Path(__file__).parent, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert "scheduler not running" in raylake("status")
+    try:
+        assert "with the scheduler of pipelines" in raylake("up")
+        run = raylake("pipeline", "submit", "pipeline_cases:squares", "-p", "count=4").strip()
+        until = time.monotonic() + 120
+        while (found := json.loads(raylake("pipeline", "show", run, "--json")))["state"] != "finished":
+            assert found["state"] in ("queued", "running") and time.monotonic() < until, found
+        told = json.loads(raylake("status", "--json"))
+        assert (len(told["schedulers"]), told["pipelines"][0]["id"]) == (1, run)
+        assert "scheduler process " in raylake("status")
+    finally:
+        raylake("down")
+    assert json.loads(raylake("status", "--json"))["schedulers"] == []
