@@ -37,7 +37,9 @@ def test_a_run_is_listed_shown_and_drawn(ws: Workspace, capsys: pytest.CaptureFi
 def test_schedules(ws: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(ws, "schedule", "nightly", "pipeline_cases:squares", "--cron", "0 2 * * *") == 0
     assert call(ws, "backfill", "nightly", "2026-01-01", "2026-01-08") == 0
-    assert "7 runs queued" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "7 runs queued" in told.out
+    assert "no scheduler runs: start one with `raylake up`" in told.err
     assert call(ws, "unschedule", "nightly") == 0
     assert pipelines.schedules(ws) == []
 
@@ -46,6 +48,7 @@ def test_schedules(ws: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "message"),
     [
         (("run", "pipeline_cases:square"), "is a Step, not a pipeline"),
+        (("run", "pipeline_cases:sqares"), "has no 'sqares': did you mean 'squares'?"),
         (("run", "pipeline_cases:squares", "-p", "count"), "parameter 'count' is not valid: write name=value"),
         (("run", "pipeline_cases:squares", "-p", "n=1"), "has no parameter 'n'; it has: count, folder"),
         (("run", "none.yaml"), "pipeline file 'none.yaml' cannot be read"),
