@@ -20,7 +20,7 @@ from raylake.core import Workspace
 
 KILLS = {"worker": 22, "driver": 5, "scheduler": 3}
 TITLES = {"worker": "ray::tables.", "driver": "ray::DriverHost", "scheduler": "ray::SchedulerActor"}
-SIDE_BY_SIDE = 3
+SIDE_BY_SIDE = 2
 HERE = Path(__file__).parent
 
 
