@@ -88,7 +88,7 @@ def run() -> list[Figure]:
             lambda: ray.get([bare.remote(n) for n in range(WIDE)]), repeat=1,
         ),
     ]  # fmt: skip
-    return [*found, *_day(), *_lists(), *peer_figures("prefect", "prefect_steps.py", CHAIN, WIDE)]
+    return [*found, *_day(), *_lists(), *peer_figures("prefect", "prefect_steps.py", CHAIN)]
 
 
 def _lists() -> list[Figure]:
