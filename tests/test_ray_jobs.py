@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from raylake import registry
+from raylake import pipelines, registry
 from raylake.core import LocalCluster, Workspace, start_cluster, stop_cluster
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,3 +72,34 @@ def test_raylake_shipped_as_a_wheel(cluster: LocalCluster, wheel: Path, tmp_path
     assert ROOT not in Path(path).resolve().parents, "the job ran the checkout's code, not the wheel's"
     entrypoint = ["python", "-m", "raylake.demo.job", "--workspace", str(tmp_path), "--rounds", "10"]
     check_workspace(tmp_path, answer(submit(cluster, shipped, entrypoint)))
+
+
+JOB = """
+from raylake import pipelines
+
+@pipelines.step(cpus=0.5)
+def numbers(upto: int) -> list[int]:
+    return list(range(upto))
+
+@pipelines.step(cpus=0.5)
+def square(n: int) -> int:
+    return n * n
+
+@pipelines.step(cpus=0.5)
+def total(parts: list[int]) -> int:
+    return sum(parts)
+
+@pipelines.pipeline
+def squares(upto: int = 3):
+    return total(square.map(numbers(upto)))
+"""
+
+
+def test_a_pipeline_as_a_job(cluster: LocalCluster, tmp_path: Path) -> None:
+    folder, lake = tmp_path / "jobs", tmp_path / "lake"
+    folder.mkdir()
+    (folder / "my_jobs.py").write_text(JOB, encoding="utf-8")
+    command = ["raylake", "pipeline", "run", "my_jobs:squares", "-p", "upto=4", "--workspace", str(lake), "--json"]
+    submit(cluster, ["--working-dir", str(folder)], command)
+    (run,) = pipelines.runs(Workspace.open(lake))
+    assert (run.state, pipelines.output(Workspace.open(lake), run, "total")) == ("finished", 14)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
+from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -108,8 +109,10 @@ def load_object(path: str) -> Any:
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        return getattr(importlib.import_module(module), name)
+        loaded = importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise ConfigError(f"no module {error.name!r}: run from the folder that holds it, or install it") from error
-    except AttributeError as error:
-        raise ConfigError(f"module {module!r} has no {name!r}") from error
+    if not hasattr(loaded, name):
+        near = get_close_matches(name, [each for each in vars(loaded) if not each.startswith("_")], 1)
+        raise ConfigError(f"module {module!r} has no {name!r}" + (f": did you mean {near[0]!r}?" if near else ""))
+    return getattr(loaded, name)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..core import ConfigError
+from ..core import ConfigError, Workspace
 from .options import JsonOption, WorkspaceOption, load_object, open_workspace, print_json, show
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def submit(
 
     ws = open_workspace(workspace)
     _tell(pipelines.submit(ws, _load(target), _params(param), pool=pool, priority=priority), "run", as_json=json)
+    _warn_without_scheduler(ws)
 
 
 @group.command("list")
@@ -170,8 +171,9 @@ def schedule(
     given = [each for each in options if each is not None]
     if len(given) != 1:
         raise ConfigError("name one of --cron, --every and --on-table")
+    ws = open_workspace(workspace)
     made = pipelines.schedule(
-        open_workspace(workspace),
+        ws,
         name,
         _load(target),
         given[0],
@@ -182,6 +184,7 @@ def schedule(
         priority=priority,
     )
     show([made], ("name", "pipeline", "trigger", "next_due"), as_json=json, title="schedules")
+    _warn_without_scheduler(ws)
 
 
 @group.command()
@@ -214,11 +217,13 @@ def backfill(
     from .. import pipelines
 
     window = (start.replace(tzinfo=UTC), end.replace(tzinfo=UTC))
-    queued = pipelines.backfill(open_workspace(workspace), name, *window)
+    ws = open_workspace(workspace)
+    queued = pipelines.backfill(ws, name, *window)
     if json:
         print_json({"queued": queued})
     else:
         print(f"{len(queued)} runs queued")
+    _warn_without_scheduler(ws)
 
 
 @group.command()
@@ -234,6 +239,14 @@ def scheduler(workspace: WorkspaceOption = None, stop: bool = False, json: JsonO
         pipelines.start_scheduler(ws)
         told = "the scheduler runs"
     _tell(told, "scheduler", as_json=json)
+
+
+def _warn_without_scheduler(ws: Workspace) -> None:
+    """What waits for a scheduler starts when there is one; said on standard error, beside the answer."""
+    from .. import pipelines
+
+    if not pipelines.schedulers(ws):
+        print("no scheduler runs: start one with `raylake up` or `raylake pipeline scheduler`", file=sys.stderr)
 
 
 def _load(target: str) -> Pipeline:

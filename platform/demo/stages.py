@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 
@@ -151,7 +152,7 @@ class Retrain:
 
     def __call__(self, ws: Workspace, cutoff: datetime) -> train.Spec:
         """The Spec for data before `cutoff`."""
-        params = best_params(ws, registry.model_version(ws, f"{ENDPOINT}@1"))
+        params: dict[str, Any] = dict(best_params(ws, registry.model_version(ws, f"{ENDPOINT}@1")))
         training = training_set_before(ws, cutoff)
         return train.Spec(train.XGBoost(rounds=self.rounds, **params), training, name="flight-delay", validation=0.1)
 

@@ -36,10 +36,11 @@ from .pipeline import Parameter, Pipeline, pipeline
 from .records import Attempt, Failure, PipelineRun, StepRun
 from .run_page import draw
 from .scheduler import Turn, tick
-from .scheduler_actor import start_scheduler, stop_scheduler
+from .scheduler_actor import schedulers, start_scheduler, stop_scheduler
 from .schedules import backfill, enable, schedule, schedules, set_pool, signal, unschedule
 from .step import Step, StepOptions, step
 from .store.deliveries import Delivery
+from .store.heartbeats import Beat
 from .store.schedules import StoredSchedule
 from .trace import either, unless, when
 from .triggers import Cron, Every, OnAlert, Once, OnEvent, OnFiles, OnModel, OnPipeline, OnTable
@@ -47,6 +48,7 @@ from .yaml_file import load_yaml
 
 __all__ = [
     "Attempt",
+    "Beat",
     "Cron",
     "Delivery",
     "Difference",
@@ -97,6 +99,7 @@ __all__ = [
     "run_step",
     "runs",
     "schedule",
+    "schedulers",
     "schedules",
     "set_pool",
     "show",

@@ -257,13 +257,7 @@ def cancel(ws: Workspace, run_id: str) -> str:
         Conflict: The run has ended.
 
     Example:
-        >>> import tempfile
-        >>> from raylake import pipelines
-        >>> @pipelines.pipeline
-        ... def nothing():
-        ...     pass
-        >>> ws = Workspace.open(tempfile.mkdtemp())
-        >>> cancel(ws, submit(ws, nothing))
+        >>> cancel(ws, submit(ws, doubling, {"start": 5}))
         'cancelled'
     """
     return store.ask(ws, run_id, "cancel")
@@ -279,13 +273,7 @@ def pause(ws: Workspace, run_id: str) -> str:
         Conflict: The run has ended.
 
     Example:
-        >>> import tempfile
-        >>> from raylake import pipelines
-        >>> @pipelines.pipeline
-        ... def nothing():
-        ...     pass
-        >>> ws = Workspace.open(tempfile.mkdtemp())
-        >>> pause(ws, submit(ws, nothing))
+        >>> pause(ws, submit(ws, doubling, {"start": 5}))
         'paused'
     """
     return store.ask(ws, run_id, "pause")

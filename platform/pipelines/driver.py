@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import cloudpickle
 
@@ -28,6 +28,7 @@ from .trace import injected
 from .wiring import Handle, Wiring
 from .worker import Call
 
+_Answer = TypeVar("_Answer")
 HEARTBEAT_SECONDS = 1.0
 CANCEL_GRACE_SECONDS = 5.0
 
@@ -123,7 +124,7 @@ class Driver:
         room = self.executor.capacity() - len(self._flying)
         while True:
             happened: list[Event] = []
-            for task in ready(self.shape, state, time.time()):
+            for task in ready(self.shape, state, time.monotonic()):
                 if len(starts) >= room and task not in self.shape:
                     continue  # an item of a mapped node: it could only start
                 event = self._next(state, task, room > len(starts))
@@ -197,7 +198,7 @@ class Driver:
 
     def _cached(self, state: RunState, node: GraphNode, index: int | None) -> str | None:
         key = self._cache_key(state, node, index)
-        return leases.cached_output(self.ws, [key]).get(key)
+        return _patiently(self.settings, lambda: leases.cached_output(self.ws, [key])).get(key)
 
     # What has happened
 
@@ -212,9 +213,9 @@ class Driver:
             # A worker that faulthandler ended after the deadline looks to Ray like any crash.
             hint = "" if limit is None else f"; the step has a timeout of {limit:g} s, after which it is killed"
             told = f"step {task!r}: {done.crash}{hint}"
-            return events.Fail(task, told, time.time(), crash=True, final=done.final)
+            return events.Fail(task, told, time.monotonic(), crash=True, final=done.final)
         if done.outcome.output is None:
-            return events.Fail(task, done.outcome.error, time.time(), final=done.outcome.final)
+            return events.Fail(task, done.outcome.error, time.monotonic(), final=done.outcome.final)
         self.wiring.outputs[task] = Handle(done.outcome.output, done.value)
         self._remember(task, done.outcome.output)
         return events.Finish(task, done.outcome.output)
@@ -251,22 +252,15 @@ class Driver:
             self.state = replace(self.state, pausing=True)
 
     def _commit(self, rows: Sequence[Mapping[str, Any]], ending: leases.Ending | None = None) -> str:
-        """Commit; while the registry is gone, try again: what runs goes on meanwhile."""
-        until, pause = time.monotonic() + self.settings.patience, 0.1
-        while True:
-            try:
-                request = leases.commit(
-                    self.ws, self.lease, rows, datetime.now(UTC), cached=self._cache_rows, ending=ending
-                )
-            except StorageError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(pause)
-                pause = min(pause * 2, 5.0)
-                continue
-            self._beat = time.monotonic()
-            self._cache_rows = []
-            return request
+        cached = self._cache_rows
+
+        def once() -> str:
+            return leases.commit(self.ws, self.lease, rows, datetime.now(UTC), cached=cached, ending=ending)
+
+        request = _patiently(self.settings, once)
+        self._beat = time.monotonic()
+        self._cache_rows = []
+        return request
 
     def _end(self, outcome: str, error: str) -> str:
         event = None
@@ -295,7 +289,20 @@ class Driver:
     def _patience_now(self) -> float:
         """How long to wait for the next thing to happen."""
         due = states.next_due(self.state)
-        return HEARTBEAT_SECONDS if due is None else max(0.0, min(HEARTBEAT_SECONDS, due - time.time()))
+        return HEARTBEAT_SECONDS if due is None else max(0.0, min(HEARTBEAT_SECONDS, due - time.monotonic()))
+
+
+def _patiently(settings: Settings, work: Callable[[], _Answer]) -> _Answer:
+    """Ask the registry; while it is gone, try again: what runs goes on meanwhile."""
+    until, pause = time.monotonic() + settings.patience, 0.1
+    while True:
+        try:
+            return work()
+        except StorageError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(pause)
+            pause = min(pause * 2, 5.0)
 
 
 def _split(task: str) -> tuple[str, int | None]:

@@ -6,44 +6,53 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """A task is started."""
+class OfTask:
+    """Something that happens to one task."""
 
     task: str
+
+
+class Start(OfTask):
+    """A task is started."""
+
+    __slots__ = ()
+
+
+class Skip(OfTask):
+    """A waiting task's condition does not hold."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Finish:
-    """A running task ended well."""
+class Finish(OfTask):
+    """A running task ended well; `output` is the digest of what it returned."""
 
-    task: str
     output: str
 
 
 @dataclass(frozen=True, slots=True)
-class Fail:
+class Reuse(OfTask):
+    """A waiting task takes an earlier result, whose digest is `output`."""
+
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class Break(OfTask):
+    """A waiting task cannot start: its inputs are wrong."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fail(OfTask):
     """A running task ended in an error; `crash` when its worker died, `final` when a repetition is of no use."""
 
-    task: str
     error: str
     at: float
     crash: bool = False
     final: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """A waiting task's condition does not hold."""
-
-    task: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reuse:
-    """A waiting task takes an earlier result."""
-
-    task: str
-    output: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +63,12 @@ class Expand:
     width: int
 
 
-@dataclass(frozen=True, slots=True)
-class Break:
-    """A waiting task cannot start: its inputs are wrong."""
-
-    task: str
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
 class Cancel:
     """The run is cancelled: nothing new starts but the finaliser."""
 
 
-@dataclass(frozen=True, slots=True)
 class Pause:
     """Nothing new starts; what runs may end."""
 
 
-Event = Start | Finish | Fail | Skip | Reuse | Expand | Break | Cancel | Pause
+Event = OfTask | Expand | Cancel | Pause

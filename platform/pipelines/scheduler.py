@@ -14,7 +14,7 @@ from .definitions import load_definition
 from .delivery import deliver_due
 from .notification import deliveries
 from .schedules import new_run
-from .sightings import sightings
+from .sightings import Look, sightings
 from .state import SKIPPED
 from .store import leases
 from .store import schedules as store
@@ -74,9 +74,10 @@ def tick(ws: Workspace, launcher: Launcher, now: datetime) -> Turn:
     fired: list[str] = []
     for each in store.due(ws, now):
         fired += _fire_time(ws, each, now)
+    look = Look(ws)
     for each in store.waiting_for_events(ws):
         if each.trigger["type"] in EVENT_TRIGGERS:  # else a time that comes no more
-            fired += _fire_event(ws, each, now)
+            fired += _fire_event(look, each, now)
     recovered = _recover(ws, launcher, now)
     launched = _admit(ws, launcher, now)
     _tell_late(ws, now)
@@ -106,10 +107,10 @@ def _kept(schedule: StoredSchedule, due: Sequence[datetime], now: datetime) -> S
     return [moment for moment in due[-1:] if (now - moment).total_seconds() <= MISSED_SECONDS]
 
 
-def _fire_event(ws: Workspace, schedule: StoredSchedule, now: datetime) -> list[str]:
+def _fire_event(look: Look, schedule: StoredSchedule, now: datetime) -> list[str]:
     trigger = trigger_from(schedule.trigger)
     try:
-        seen, memory = sightings(ws, trigger, schedule.memory)  # type: ignore[arg-type]
+        seen, memory = sightings(look, trigger, schedule.memory)  # type: ignore[arg-type]
     except RaylakeError as error:
         _LOG.warning("schedule %s cannot look for events: %s", schedule.name, error)
         return []
@@ -117,7 +118,7 @@ def _fire_event(ws: Workspace, schedule: StoredSchedule, now: datetime) -> list[
         return []
     chosen = seen if schedule.missed == "all" or not isinstance(memory.get("version"), int) else seen[-1:]
     runs = [new_run(schedule, each.what, event=each.event) for each in chosen]
-    return _fire(ws, schedule, runs, now, None, memory)
+    return _fire(look.ws, schedule, runs, now, None, memory)
 
 
 def _fire(
@@ -140,7 +141,7 @@ def _admit(ws: Workspace, launcher: Launcher, now: datetime) -> list[str]:
     queued, active = store.queue(ws)
     if not queued:
         return []
-    serial = {each.name for each in store.listed(ws) if each.overlap != "allow"}
+    serial = store.serial(ws, {run.schedule for run in queued if run.schedule})
     chosen = admission.choose(queued, active, store.pools(ws), serial)
     launched = store.launching(ws, [each.id for each in chosen], now)
     for run_id in launched:

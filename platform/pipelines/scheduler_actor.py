@@ -6,11 +6,15 @@ import logging
 import os
 import threading
 import time
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ..core import Conflict, PipelineFailed, RaylakeError, Workspace, ensure_ray
+from ..core import Conflict, PipelineFailed, RaylakeError, StorageError, Workspace, ensure_ray
 from .scheduler import Launcher, tick
+from .store import heartbeats, leases
+from .store.heartbeats import Beat
 
 ACTOR = "raylake-scheduler"
 MOST_DRIVERS = 64  # runs that are driven at once
@@ -57,25 +61,41 @@ def drive_quietly(ws: Workspace, run_id: str) -> str:
 
 
 class SchedulerLoop:
-    """Takes turns until it is stopped; an error of the registry is logged and the next turn tries again."""
+    """Takes turns until it is stopped; an error of the registry is logged and the next turn tries again.
+
+    Every five seconds it tells the registry that it turns, for `schedulers`.
+    """
 
     def __init__(self, ws: Workspace, launcher: Launcher, period: float = 1.0) -> None:
-        self.turns = 0
-        self.busy = 0.0
-        self._ws, self._launcher, self._period = ws, launcher, period
+        self.beat = Beat(leases.owner(), datetime.now(UTC), datetime.now(UTC), period)
+        self._ws, self._launcher = ws, launcher
+        self._told = 0.0
         self._stop = threading.Event()
 
     def run(self) -> None:
         """Take turns in this thread."""
         while not self._stop.is_set():
-            started = time.process_time()
+            started, error = time.process_time(), ""
             try:
                 tick(self._ws, self._launcher, datetime.now(UTC))
-            except RaylakeError as error:
+            except RaylakeError as caught:
+                error = str(caught)
                 _LOG.warning("the scheduler's turn failed and is tried again: %s", error)
-            self.turns += 1
-            self.busy += time.process_time() - started
-            self._stop.wait(self._period)
+            busy = self.beat.busy + time.process_time() - started
+            self.beat = replace(self.beat, seen_at=datetime.now(UTC), turns=self.beat.turns + 1, busy=busy, error=error)
+            self._tell()
+            self._stop.wait(self.beat.period)
+        with suppress(StorageError):
+            heartbeats.forget(self._ws, self.beat)
+
+    def _tell(self) -> None:
+        if time.monotonic() < self._told:
+            return
+        try:
+            heartbeats.tell(self._ws, self.beat)
+        except StorageError as error:
+            _LOG.warning("the scheduler cannot tell that it turns: %s", error)
+        self._told = time.monotonic() + heartbeats.BEAT_SECONDS
 
     def stop(self) -> None:
         """End after the current turn."""
@@ -94,8 +114,8 @@ class SchedulerActor:
         """Process id, turns so far, CPU seconds spent in them."""
         return {
             "pid": os.getpid(),
-            "turns": self._loop.turns,
-            "busy": self._loop.busy,
+            "turns": self._loop.beat.turns,
+            "busy": self._loop.beat.busy,
             "alive": self._thread.is_alive(),
         }
 
@@ -136,6 +156,17 @@ def start_scheduler(ws: Workspace, *, period: float = 1.0) -> Any:
     actor = remote.options(**options).remote(ws, period)
     ray.get(actor.status.remote())
     return actor
+
+
+def schedulers(ws: Workspace) -> list[Beat]:
+    """The schedulers that turn now, or did until a moment ago; asks the registry, not the cluster.
+
+    Example:
+        >>> import tempfile
+        >>> schedulers(Workspace.open(tempfile.mkdtemp()))
+        []
+    """
+    return heartbeats.alive(ws, datetime.now(UTC))
 
 
 def stop_scheduler(ws: Workspace) -> bool:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any
 
+from sqlalchemy import func
+from sqlmodel import select
+
 from .. import registry
-from ..core import NotFound, StorageError, Workspace, urls
+from ..core import NotFound, Ref, StorageError, Workspace, urls
+from ..registry.engine import reading
+from ..registry.schema import EventRow, TableVersionRow
 from .triggers import EventTrigger, OnAlert, OnEvent, OnFiles, OnModel, OnPipeline, OnTable, Trigger
 
 MOST = 1000  # events that are looked at in one turn
@@ -22,30 +28,66 @@ class Sighting:
     event: Mapping[str, Any]
 
 
+class Look:
+    """One look at the registry, shared by all event triggers of a turn: what is newest is asked once."""
+
+    def __init__(self, ws: Workspace) -> None:
+        self.ws = ws
+
+    def table(self, name: str) -> int:
+        """The newest version of a table; -1 when there is none."""
+        return self._tables.get(Ref.parse(name).qualified, -1)
+
+    def model(self, name: str) -> int:
+        """The newest version of a model; 0 when there is none."""
+        try:
+            return registry.model_version(self.ws, name).version
+        except NotFound:
+            return 0
+
+    @cached_property
+    def event(self) -> int:
+        """Number of the newest event."""
+        with reading(self.ws) as session:
+            return int(session.scalar(select(func.max(EventRow.id))) or 0)
+
+    @cached_property
+    def alert(self) -> int:
+        """Number of the newest alert."""
+        return max((alert.id for alert in registry.alerts(self.ws, limit=1)), default=0)
+
+    @cached_property
+    def _tables(self) -> dict[str, int]:
+        newest = select(TableVersionRow.name, func.max(TableVersionRow.version)).group_by(TableVersionRow.name)
+        with reading(self.ws) as session:
+            return {name: int(version) for name, version in session.exec(newest)}
+
+
 def first_sight(ws: Workspace, trigger: Trigger) -> dict[str, Any]:
     """Where a new trigger begins: what is there already does not count."""
+    look = Look(ws)
     if isinstance(trigger, OnTable):
-        return {"version": _newest_table(ws, trigger.table)}
+        return {"version": look.table(trigger.table)}
     if isinstance(trigger, OnModel):
-        return {"version": _newest_model(ws, trigger.model)}
+        return {"version": look.model(trigger.model)}
     if isinstance(trigger, OnAlert):
-        return {"alert": max((alert.id for alert in registry.alerts(ws, limit=1)), default=0)}
+        return {"alert": look.alert}
     if isinstance(trigger, OnFiles):
         return {"files": _files(trigger), "growing": {}}
-    return {"cursor": _last_event(ws)}
+    return {"cursor": look.event}
 
 
-def sightings(ws: Workspace, trigger: EventTrigger, memory: Mapping[str, Any]) -> tuple[list[Sighting], dict[str, Any]]:
+def sightings(look: Look, trigger: EventTrigger, memory: Mapping[str, Any]) -> tuple[list[Sighting], dict[str, Any]]:
     """What is new, oldest first, and the memory from which to go on."""
     if isinstance(trigger, OnTable):
-        return _versions("table", trigger.table, memory, _newest_table(ws, trigger.table))
+        return _versions("table", trigger.table, memory, look.table(trigger.table))
     if isinstance(trigger, OnModel):
-        return _versions("model", trigger.model, memory, _newest_model(ws, trigger.model))
+        return _versions("model", trigger.model, memory, look.model(trigger.model))
     if isinstance(trigger, OnAlert):
-        return _alerts(ws, trigger, memory)
+        return ([], {**memory}) if look.alert <= memory["alert"] else _alerts(look.ws, trigger, memory)
     if isinstance(trigger, OnFiles):
         return _arrived(trigger, memory)
-    return _events(ws, trigger, memory)
+    return ([], {**memory}) if look.event <= memory["cursor"] else _events(look.ws, trigger, memory)
 
 
 def _events(
@@ -111,28 +153,3 @@ def _files(trigger: OnFiles) -> dict[str, str]:
         for each in found
         if each.is_file and fnmatchcase(each.base_name, trigger.pattern)
     }
-
-
-def _newest_table(ws: Workspace, name: str) -> int:
-    try:
-        return registry.table_version(ws, name).version
-    except NotFound:
-        return -1
-
-
-def _newest_model(ws: Workspace, name: str) -> int:
-    try:
-        return registry.model_version(ws, name).version
-    except NotFound:
-        return 0
-
-
-def _last_event(ws: Workspace) -> int:
-    from sqlalchemy import func
-    from sqlmodel import select
-
-    from ..registry.engine import reading
-    from ..registry.schema import EventRow
-
-    with reading(ws) as session:
-        return int(session.scalar(select(func.max(EventRow.id))) or 0)

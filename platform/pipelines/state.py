@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 
 from ..core import PipelineError
 from .bindings import sources
-from .events import Break, Cancel, Event, Expand, Fail, Finish, Pause, Reuse, Skip, Start
+from .events import Break, Cancel, Event, Expand, Fail, Finish, OfTask, Pause, Reuse, Skip, Start
 from .graph import Graph
 from .step import StepOptions
 
@@ -227,8 +227,8 @@ def node_of(task: str) -> str:
     return task.partition("[")[0]
 
 
-def _after(shape: Shape, tasks: Mapping[str, Task], event: Event, cancelling: bool) -> Task:
-    name = event.task  # type: ignore[union-attr]
+def _after(shape: Shape, tasks: Mapping[str, Task], event: OfTask, cancelling: bool) -> Task:
+    name = event.task
     task = tasks.get(name)
     if task is None:
         raise PipelineError(f"there is no task {name!r} in this run")

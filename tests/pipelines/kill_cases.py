@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import pyarrow as pa
 
@@ -11,15 +12,18 @@ from raylake.core import Workspace
 from raylake.pipelines import StepContext, step
 
 PARTS = 3
+# Two CPUs a step: at most three workers at once, for each that is killed has to be started again.
 
 
-@step(cpus=0.25, backoff=0.01, crash_retries=50)
+@step(cpus=2, backoff=0.01, crash_retries=50)
 def part(n: int, name: str, ws: Workspace, context: StepContext) -> str:
     rows = pa.table({"part": [n] * 4, "value": [n * 10 + k for k in range(4)]})
-    return str(data.write(ws, f"raw.{name}", rows, app=context.app, record=False))
+    made = data.write(ws, f"raw.{name}", rows, app=context.app, record=False)
+    time.sleep(0.05)  # written, and nobody knows it yet
+    return str(made)
 
 
-@step(cpus=0.25, backoff=0.01, crash_retries=50)
+@step(cpus=2, backoff=0.01, crash_retries=50)
 def doubled(parts: list[str], name: str, ws: Workspace, context: StepContext) -> int:
     raw = data.table(ws, f"raw.{name}")
     values = sorted(raw.column("value").to_pylist())
@@ -27,7 +31,7 @@ def doubled(parts: list[str], name: str, ws: Workspace, context: StepContext) ->
     return len(values)
 
 
-@step(cpus=0.25, backoff=0.01, crash_retries=50)
+@step(cpus=2, backoff=0.01, crash_retries=50)
 def summed(rows: int, name: str, ws: Workspace, context: StepContext) -> int:
     total = sum(data.table(ws, f"doubled.{name}").column("value").to_pylist())
     data.write(ws, f"summed.{name}", pa.table({"rows": [rows], "total": [total]}), app=context.app, record=False)

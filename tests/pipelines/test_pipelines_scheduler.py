@@ -276,3 +276,45 @@ def test_admission_keeps_every_limit_and_wastes_no_slot(
             assert sum(each.pipeline == run.pipeline for each in before) < run.concurrency
     assert sum(run.schedule == "s" for run in chosen) <= 1
     assert admission.choose([run for run in queued if run not in chosen], [*active, *chosen], sizes, {"s"}) == []
+
+
+def test_a_scheduler_tells_that_it_turns_until_it_stops(ws: Workspace) -> None:
+    import threading
+    import time
+    from dataclasses import replace
+
+    from raylake.pipelines.scheduler_actor import SchedulerLoop
+    from raylake.pipelines.store import heartbeats
+
+    loop = SchedulerLoop(ws, LocalLauncher(), period=0.05)
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    until = time.monotonic() + 30
+    while not pipelines.schedulers(ws) and time.monotonic() < until:
+        time.sleep(0.02)
+    (beat,) = pipelines.schedulers(ws)
+    assert (beat.owner, beat.error, beat.turns >= 1) == (loop.beat.owner, "", True)
+    loop.stop()
+    thread.join(timeout=30)
+    assert pipelines.schedulers(ws) == []
+    host = beat.owner.split(":")[0]
+    heartbeats.tell(ws, replace(beat, owner=f"{host}:1:1:killed", seen_at=datetime.now(UTC)))
+    heartbeats.tell(ws, replace(beat, owner="elsewhere:1:1:silent", seen_at=datetime.now(UTC) - HOUR))
+    heartbeats.tell(ws, replace(beat, owner="elsewhere:1:1:busy", seen_at=datetime.now(UTC)))
+    assert [each.owner for each in pipelines.schedulers(ws)] == ["elsewhere:1:1:busy"]
+
+
+def test_priorities_pools_and_the_limit_of_a_pipeline(ws: Workspace) -> None:
+    alone = plain.with_options(name="alone", concurrency=1)
+    pipelines.set_pool(ws, "small", 1)
+    single = [pipelines.submit(ws, alone) for _ in range(3)]
+    low, high = (pipelines.submit(ws, plain, pool="small", priority=priority) for priority in (0, 5))
+    held = LocalLauncher(hold=True)
+    assert set(tick(ws, held, NEW_YEAR).launched) == {single[0], high}, "one of its pipeline, one of its pool"
+    assert tick(ws, held, NEW_YEAR + timedelta(seconds=1)).launched == ()
+    for run in (single[0], high):
+        pipelines.drive(ws, run, executor=LocalExecutor())
+    assert set(tick(ws, held, NEW_YEAR + timedelta(seconds=2)).launched) == {single[1], low}
+    pipelines.set_pool(ws, "small", 0)
+    closed = pipelines.submit(ws, plain, pool="small", priority=9)
+    assert closed not in tick(ws, held, NEW_YEAR + timedelta(seconds=3)).launched, "a pool of no slots starts nothing"

@@ -125,6 +125,8 @@ def commit(
     )
     with writing(ws) as session:
         if session.execute(renew).rowcount != 1:  # type: ignore[attr-defined]
+            if ending is not None and _ended_so(session, lease, ending):
+                return ""  # it was committed, and the answer was lost with the connection
             raise Conflict(f"run {lease.run_id} was taken over by another driver, or ended: this one stops")
         rows = [{"run_seq": lease.seq, **step} for step in steps]
         upsert(session, PipelineStepRow, rows, ["run_seq", "key"], list(STEP_COLUMNS))
@@ -162,6 +164,11 @@ def cached_output(ws: Workspace, keys: Sequence[str]) -> dict[str, str]:
 def is_dead(who: str) -> bool:
     """Whether the process that `owner` described has certainly ended."""
     return _dead(who)
+
+
+def _ended_so(session: Session, lease: Lease, ending: Ending) -> bool:
+    row = session.get(PipelineRunRow, lease.seq)
+    return row is not None and (row.token, row.state) == (lease.token, ending.state) and ending.state in ENDED
 
 
 def _announce(session: Session, ending: Ending, moment: datetime) -> None:

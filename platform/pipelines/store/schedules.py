@@ -103,6 +103,17 @@ def listed(ws: Workspace) -> list[StoredSchedule]:
         return [_record(row) for row in session.exec(select(PipelineScheduleRow).order_by(PipelineScheduleRow.name))]
 
 
+def serial(ws: Workspace, names: Collection[str]) -> set[str]:
+    """Those of the schedules of which only one run may be active."""
+    if not names:
+        return set()
+    query = select(PipelineScheduleRow.name).where(
+        col(PipelineScheduleRow.name).in_(names), col(PipelineScheduleRow.overlap) != "allow"
+    )
+    with reading(ws) as session:
+        return set(session.exec(query))
+
+
 def change(ws: Workspace, name: str, **changes: Any) -> None:
     """Change columns of a schedule that exists."""
     with writing(ws) as session:

@@ -19,6 +19,7 @@ from .pipelines import (
     PipelineStepRow,
     PipelineVersionRow,
 )
+from .schedulers import SchedulerRow
 from .sources import SourceRow
 from .tracking import (
     DatasetInputRow,
@@ -74,6 +75,7 @@ __all__ = [
     "Row",
     "RunModelRow",
     "RunRow",
+    "SchedulerRow",
     "TableInfoRow",
     "SourceRow",
     "TableVersionRow",
