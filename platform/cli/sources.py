@@ -77,7 +77,7 @@ def run(
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Ingest one source once, here, or run all of them: continuous ones in actors, the others as scheduled pipelines."""
+    """Ingest one source once, here, or run all: continuous ones in actors, the others as scheduled pipelines."""
     from .. import data
 
     ws = open_workspace(workspace)

@@ -13,6 +13,7 @@ from .arrow_types import arrow_type
 from .commits import SchemaMode, SourceMode
 from .connector import Connector
 from .expectations import Expectation, not_null, unique
+from .notations import check_formats
 
 Late = Literal["quarantine", "drop", "keep"]
 
@@ -37,6 +38,8 @@ class Source:
         partition_by: Partition columns of the table.
         table: Table to write, ``name`` or ``namespace.name``; by default the source's name.
         null_values: Texts that mean null.
+        formats: Column to how its numbers or times are written, where not as ``1234.5`` or ISO 8601: ``1.234,5``,
+            ``%d.%m.%Y``, or several: ``%d.%m.%Y | %Y-%m-%d``. See `raylake.data.notations`.
         schema_mode: ``enforce``, or ``evolve`` to accept new columns.
         every: When to look for something new: a span such as ``5m``, or cron's five fields and perhaps a time zone,
             ``30 6 * * mon-fri Europe/Berlin`` (UTC without one). What `save_source` schedules. A continuous source
@@ -67,6 +70,7 @@ class Source:
     partition_by: Sequence[str] = field(default=())
     table: str | None = None
     null_values: Sequence[str] = ("", "NA")
+    formats: Mapping[str, str] = field(default_factory=dict)
     schema_mode: SchemaMode = "enforce"
     every: str | None = None
     continuous: bool = False
@@ -92,6 +96,7 @@ class Source:
             )
         if isinstance(self.key, str) or isinstance(self.partition_by, str):
             raise ConfigError(f"key and partition_by of source {self.name!r} are lists of columns, such as ['id']")
+        check_formats(self.formats, self.schema, self.name)
         _ = self.ref
 
     def _check_times(self) -> None:

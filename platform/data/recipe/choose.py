@@ -44,21 +44,22 @@ def _chosen(rows: pa.Table, step: Learned) -> pa.Table:
 
 
 def _chosen_on_ray(data: ray.data.Dataset, step: Learned) -> ray.data.Dataset:
-    from ..ray_tasks import quiet_data_context
+    from ..ray_tasks import quick_shuffle, task_errors
 
-    with quiet_data_context():
-        if step["step"] == "Validate":
-            return data.map_batches(lambda block: _chosen(block, step), batch_format="pyarrow", batch_size=None)
+    if step["step"] == "Validate":
+        return data.map_batches(lambda block: _chosen(block, step), batch_format="pyarrow", batch_size=None)
 
-        def marked(block: pa.Table) -> pa.Table:
-            parts = row_hashes(block.select(list(step["columns"])), 0) % np.uint64(_PARTS)
-            return block.append_column(_PART, pa.array(parts.astype(np.int64)))
+    def marked(block: pa.Table) -> pa.Table:
+        parts = row_hashes(block.select(list(step["columns"])), 0) % np.uint64(_PARTS)
+        return block.append_column(_PART, pa.array(parts.astype(np.int64)))
 
-        def first(group: pa.Table) -> pa.Table:
-            return _chosen(group.drop_columns([_PART]), step)
+    def first(group: pa.Table) -> pa.Table:
+        return _chosen(group.drop_columns([_PART]), step)
 
-        together = data.map_batches(marked, batch_format="pyarrow", batch_size=None).groupby(_PART)
-        return together.map_groups(first, batch_format="pyarrow")
+    together = data.map_batches(marked, batch_format="pyarrow", batch_size=None).groupby(_PART)
+    # Kept in the object store: every pass of a fit would shuffle anew.
+    with quick_shuffle(data), task_errors("Deduplicate"):
+        return together.map_groups(first, batch_format="pyarrow").materialize()
 
 
 def distinct_rows(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
