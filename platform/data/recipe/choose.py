@@ -71,11 +71,14 @@ def distinct_rows(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
     """
     if not rows.num_rows:
         return rows
-    codes = np.column_stack([_codes(rows.column(name)) for name in columns])
-    _, groups = np.unique(codes, axis=0, return_inverse=True)
+    groups = np.zeros(rows.num_rows, dtype=np.int64)
+    for name in columns:
+        codes = _codes(rows.column(name))
+        # Dense again after each column, so that the product never overflows.
+        _, groups = np.unique(groups * (int(codes.max()) + 1) + codes, return_inverse=True)
     # Equal rows with equal hashes are alike, whichever stays.
-    order = np.lexsort((row_hashes(rows.select(sorted(rows.column_names)), 0), groups.ravel()))
-    first = np.flatnonzero(np.diff(groups.ravel()[order], prepend=-1))
+    order = np.lexsort((row_hashes(rows.select(sorted(rows.column_names)), 0), groups))
+    first = np.flatnonzero(np.diff(groups[order], prepend=-1))
     return rows.take(pa.array(np.sort(order[first])))
 
 
