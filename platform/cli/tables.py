@@ -230,12 +230,9 @@ def merge(
     """Replace the rows of the table that have a key of the file, and add the others."""
     from .. import data
 
-    ws = open_workspace(workspace)
-    rows = data.read_file(path)
-    mode = "evolve" if evolve else "enforce"
-    show(
-        [data.merge(ws, table, rows, key=key, newest=newest, schema_mode=mode)], _VERSION, as_json=json, title="tables"
-    )  # type: ignore[arg-type]
+    ws, rows = open_workspace(workspace), data.read_file(path)
+    made = data.merge(ws, table, rows, key=key, newest=newest, schema_mode="evolve" if evolve else "enforce")
+    show([made], _VERSION, as_json=json, title="tables")
 
 
 def derive(

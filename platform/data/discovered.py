@@ -24,6 +24,8 @@ _ROWS = 50_000
 _NULLS = ("", "NA")
 # This share of a column may contradict its type and still be called a conflict rather than another type.
 _FEW = 0.05
+# So many rows must differ in a column that is not named like a key.
+_ENOUGH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,8 @@ class Discovered:
             replace(one, type=types[one.name], conflicts=()) if one.name in types else one for one in self.columns
         )
         event_time = self.event_time or _event_time(columns, {one.name: one.type for one in columns})
-        return replace(self, columns=columns, formats={**self.formats, **given}, event_time=event_time)
+        key = tuple(name for name in self.key if name not in given)
+        return replace(self, columns=columns, formats={**self.formats, **given}, event_time=event_time, key=key)
 
     def _check_columns(self, names: Iterable[str]) -> None:
         for name in names:
@@ -299,7 +302,8 @@ def _key(columns: Sequence[ColumnFound], rows: int) -> tuple[str, ...]:
     named = [
         one for one in whole if one.name.lower() in ("id", "key", "uuid") or one.name.lower().endswith(("_id", "id"))
     ]
-    return tuple(one.name for one in (named or whole)[:1])
+    # In a few rows many columns differ that are no key, and a wrong key would quarantine what comes later.
+    return tuple(one.name for one in (named or (whole if rows >= _ENOUGH else []))[:1])
 
 
 def _event_time(columns: Sequence[ColumnFound], types: Mapping[str, str]) -> str | None:

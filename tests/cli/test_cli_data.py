@@ -144,3 +144,30 @@ def test_conditions_are_read_as_a_person_means_them() -> None:
     ]
     with pytest.raises(ConfigError, match="quote it"):
         conditions(["a == {"])
+
+
+def test_a_messy_file_becomes_a_source_without_python(
+    tmp_path: Path, ws: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "My Sales.csv").write_bytes(
+        "Tag;Preis\n31.01.2026;1.234,50\n01.02.2026;7,00\nx;y;z\n".encode("latin-1")
+    )
+    file, plan = str(tmp_path / "My Sales.csv"), str(tmp_path / "plan.yaml")
+    assert main(["source", "discover", file]) == 0
+    assert "delimiter=';'" in capsys.readouterr().out.replace("\n", " ")
+    options = ["--delimiter", ";", "--encoding", "latin-1", "--written", "Preis=1.234,5", "--written", "Tag=%d.%m.%Y"]
+    assert main(["source", "discover", file, *options, "--out", plan]) == 0
+    told = capsys.readouterr().out
+    assert "no row: line has 3 cells instead of 2" in told and "raylake source add" in told
+    assert main(["source", "add", plan, "-w", ws.root]) == 0
+    assert main(["source", "run", "my-sales", "-w", ws.root]) == 0
+    assert data.table(ws, "my-sales")["Preis"].to_pylist() == [1234.5, 7.0]
+    capsys.readouterr()
+    for words, said in (
+        (["source", "discover", file, "--written", "Preis"], "column=notation"),
+        (["source", "discover", "a.parquet", "--delimiter", ";"], "is about CSV files"),
+        (["source", "discover", "a.xlsx"], "no known ending"),
+        (["data", "ingest", "t"], "from which files"),
+    ):
+        assert main([*words, "-w", ws.root]) == 1
+        assert said in capsys.readouterr().err.replace("\n", " ")

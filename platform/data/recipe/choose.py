@@ -59,7 +59,8 @@ def _chosen_on_ray(data: ray.data.Dataset, step: Learned) -> ray.data.Dataset:
     together = data.map_batches(marked, batch_format="pyarrow", batch_size=None).groupby(_PART)
     # Kept in the object store: every pass of a fit would shuffle anew.
     with quick_shuffle(data), task_errors("Deduplicate"):
-        return together.map_groups(first, batch_format="pyarrow").materialize()
+        kept: ray.data.Dataset = together.map_groups(first, batch_format="pyarrow").materialize()
+    return kept
 
 
 def distinct_rows(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
