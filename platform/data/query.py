@@ -63,7 +63,7 @@ def derive(
     app: tuple[str, int] | None = None,
     partition_by: Sequence[str] = (),
 ) -> TableVersion:
-    """Write the result of a SQL query to a table, batch by batch, with lineage to the versions, and columns, that it read.
+    """Write the result of a SQL query to a table, batch by batch, with lineage to what it read, versions and columns.
 
     Memory stays flat, so this is also the way to a result that is larger than memory: `read` gives it as a Dataset.
 
