@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ..core import ConfigError, ExpectationFailed
 from .options import JsonOption, WorkspaceOption, open_workspace, plain, print_json, show
-from .tables import PinnedArgument, TableArgument, write_out
+from .tables import PinnedArgument, TableArgument, exact, write_out
 
 if TYPE_CHECKING:
     from ..data import Expectation
@@ -38,7 +38,7 @@ def profile(
         typer.echo(found.to_json())
         return
     columns = ("name", "type", "missing", "distinct", "low", "median", "high", "notes")
-    rows = [{**plain(one), "median": one.quantiles.get("0.5")} for one in found.columns.values()]
+    rows = [exact({**plain(one), "median": one.quantiles.get("0.5")}) for one in found.columns.values()]
     show(rows, columns, as_json=False, title=f"{found.table}: {found.rows} rows")
     if out is not None:
         Console().print(f"written to {out}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -141,6 +142,10 @@ def discover(
 
     found = data.discover(_connector(what, delimiter, encoding, workspace)).written(_pairs(written))
     if out is not None:
+        # Whoever runs the source may stand in another folder.
+        local = "://" not in what and not what.endswith((".yaml", ".yml")) and bool(Path(what).suffix)
+        there = _connector(str(Path(what).absolute()) if local else what, delimiter, encoding, workspace)
+        found = replace(found, connector=there)
         name = re.sub(r"[^a-z0-9_-]+", "-", Path(what).name.partition(".")[0].lower()).strip("-_") or "source"
         plain_source = data.source_to_plain(found.source(name))
         write_out(yaml.safe_dump({"sources": [plain_source]}, sort_keys=False, allow_unicode=True), out)

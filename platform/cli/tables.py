@@ -276,14 +276,25 @@ def print_rows(table: Any, limit: int, *, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    show(rows, table.column_names, as_json=False, title="rows")
+    show([exact(row) for row in rows], table.column_names, as_json=False, title="rows")
     if table.num_rows > limit:
         Console().print(f"... {table.num_rows - limit} more rows: --limit shows them")
 
 
+def exact(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose numbers are shown in full: people compare values, they do not glance at metrics.
+
+    Example:
+        >>> exact({"price": 1234.5, "share": 0.1, "n": 3})
+        {'price': '1234.5', 'share': '0.1', 'n': 3}
+    """
+    return {name: f"{value:.15g}" if isinstance(value, float) else value for name, value in row.items()}
+
+
 def _ask(question: str, yes: bool) -> None:
-    if not yes:
-        typer.confirm(question, abort=True, err=True)
+    if not yes and not typer.confirm(question, err=True):
+        Console(stderr=True).print("nothing was changed")
+        raise typer.Exit(1)
 
 
 def _tell(value: dict[str, Any], text: str, *, as_json: bool) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from ..core import DEFAULT_NAMESPACE, Node
 from ..registry import ColumnEdge
 
-# What sqlglot calls the dialect that folds names and quotes them as DataFusion does.
-_DIALECT = "postgres"
+# Quotes as DataFusion does; names are taken as they are written, as deltalake tells DataFusion to.
+_DIALECT = "postgres, normalization_strategy=case_sensitive"
 
 
 def column_edges(query: str, inputs: Mapping[Node, Sequence[str]], target: Node) -> list[ColumnEdge]:

@@ -41,6 +41,7 @@ def traced(query: str) -> set[tuple[str, str, str]]:
             'select patient as x from visits union all select sku from shop."price-list"',
             {("main.visits", "patient", "x"), ("shop.price-list", "sku", "x")},
         ),
+        ("select Amount, n as N from visits", {("main.visits", "Amount", "Amount"), ("main.visits", "n", "N")}),
         ("this is not sql (", set()),
         ("select nothing from visits", set()),
     ],
