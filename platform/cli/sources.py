@@ -20,7 +20,7 @@ DelimiterOption = Annotated[str | None, typer.Option(help="Sign between the cell
 EncodingOption = Annotated[str | None, typer.Option(help="Encoding of a CSV file, such as latin-1")]
 
 group = typer.Typer(no_args_is_help=True)
-_COLUMNS = ("name", "kind", "status", "revision", "every", "continuous", "last_run_at", "error")
+_COLUMNS = ("name", "kind", "status", "every", "last_run_at", "error")
 
 
 @group.command()
@@ -41,11 +41,16 @@ def add(
 
 @group.command("list")
 def list_sources(workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
-    """Every configured source and how its last run went."""
-    from .. import data
+    """Every configured source, how its last run went, and when the next is due."""
+    from .. import data, pipelines
 
-    records = data.configured_sources(open_workspace(workspace))
-    show([_row(record) for record in records], _COLUMNS, as_json=json, title="sources")
+    ws = open_workspace(workspace)
+    due = {each.pipeline: each.next_due for each in pipelines.schedules(ws) if each.enabled}
+    rows = [
+        {**_row(record), "next_due": due.get(data.source_pipeline(record.name).name)}
+        for record in data.configured_sources(ws)
+    ]
+    show(rows, (*_COLUMNS, "next_due"), as_json=json, title="sources")
 
 
 @group.command()
