@@ -32,6 +32,16 @@ RUN_ELSEWHERE = {
 }
 
 
+# Notebook to what must be read in it after a run.
+NOTEBOOKS = {
+    "01_first_flight.ipynb": ("flight-delay@1", "AUC"),
+    "02_a_file_of_your_own.ipynb": (
+        *("is it Csv(..., delimiter=", "sales@1 2 rows; 4 in quarantine", "31.02.2026", "['queued']", "file:"),
+        "again; nothing was read twice",
+    ),
+}
+
+
 def _blocks(page: Path, language: str) -> list[str]:
     return [code for found, code in FENCE.findall(page.read_text(encoding="utf-8")) if found == language]
 
@@ -56,6 +66,7 @@ def test_the_python_blocks_of_a_page_run_one_after_another(
     """As a reader would paste them, in an empty folder (with the README's raw data) and one process."""
     _write_clinic(tmp_path / "raw")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("RAYLAKE_HTTP_PORT", "0")
     names: dict[str, object] = {"__name__": "__main__"}
     for code in _blocks(page, "python"):
@@ -141,20 +152,25 @@ def test_make_help_names_what_the_readme_names() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "told"), NOTEBOOKS.items())
+def test_a_notebook_runs(name: str, told: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAYLAKE_RAY_ADDRESS", "local")
     import nbformat
     from nbclient import NotebookClient
 
-    notebook = nbformat.read(ROOT / "notebooks" / "01_first_flight.ipynb", as_version=4)
+    notebook = nbformat.read(ROOT / "notebooks" / name, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "store the notebook without outputs"
     client = NotebookClient(
         notebook, timeout=540, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
     )
     client.execute()
     text = json.dumps(notebook.cells)
-    assert "flight-delay@1" in text
-    assert "AUC" in text
+    for word in told:
+        assert word in text, f"{name} does not tell {word!r}"
+
+
+def test_every_notebook_is_run() -> None:
+    assert {path.name for path in (ROOT / "notebooks").glob("*.ipynb")} == set(NOTEBOOKS)
 
 
 def test_commands_of_the_readme_exist() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..core import ConfigError
 from . import quality
 from . import tables as on_tables
 from .options import JsonOption, WorkspaceOption, load_object, open_workspace, show
+from .sources import DelimiterOption, EncodingOption, file_connector
 
 if TYPE_CHECKING:
     from ..data import Source
@@ -19,9 +21,13 @@ group = typer.Typer(no_args_is_help=True)
 @group.command()
 def ingest(
     source: Annotated[str, typer.Argument(help="Name of the table, or package.module:source for a declared Source")],
-    paths: Annotated[list[str] | None, typer.Argument(help="CSV or Parquet files; globs, .gz and .zip work")] = None,
+    paths: Annotated[
+        list[str] | None, typer.Argument(help="CSV, JSON, Parquet, Avro or ORC files; globs, .gz and .zip work")
+    ] = None,
     not_null: Annotated[list[str] | None, typer.Option("--not-null", help="Column that must have a value")] = None,
     unique: Annotated[list[str] | None, typer.Option("--unique", help="Column whose values must differ")] = None,
+    delimiter: DelimiterOption = None,
+    encoding: EncodingOption = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -29,20 +35,28 @@ def ingest(
     from .. import data
 
     ws = open_workspace(workspace)
-    declared = load_object(source) if ":" in source else _adhoc(source, paths or [], not_null or [], unique or [])
+    if ":" in source:
+        declared = load_object(source)
+    else:
+        declared = _adhoc(source, _files(source, paths, delimiter, encoding), not_null or [], unique or [])
     version = data.ingest(ws, declared)
     show([version], ("name", "version", "rows", "operation", "metrics"), as_json=json, title="tables")
 
 
-def _adhoc(name: str, paths: list[str], not_null: list[str], unique: list[str]) -> Source:
+def _files(name: str, paths: list[str] | None, delimiter: str | None, encoding: str | None) -> Any:
+    if not paths:
+        raise ConfigError(f"ingest {name!r} from which files? Name them, or use `raylake source run {name}`")
+    return file_connector(paths, delimiter, encoding)
+
+
+def _adhoc(name: str, connector: Any, not_null: list[str], unique: list[str]) -> Source:
     from .. import data
 
-    connector = data.Parquet if all(path.endswith(".parquet") for path in paths) and paths else data.Csv
     expectations = [
         *(data.not_null(column) for column in not_null),
         *(data.unique(column) for column in unique),
     ]
-    return data.Source(name, connector(paths), expectations=expectations)
+    return data.Source(name, connector, expectations=expectations)
 
 
 @group.command()

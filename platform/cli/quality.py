@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import yaml
@@ -11,7 +11,10 @@ from rich.console import Console
 
 from ..core import ConfigError, ExpectationFailed
 from .options import JsonOption, WorkspaceOption, open_workspace, plain, print_json, show
-from .tables import PinnedArgument, TableArgument, write_out
+from .tables import PinnedArgument, TableArgument, exact, write_out
+
+if TYPE_CHECKING:
+    from ..data import Expectation
 
 OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="Write a page (.html) or JSON (.json) here")]
 
@@ -35,7 +38,7 @@ def profile(
         typer.echo(found.to_json())
         return
     columns = ("name", "type", "missing", "distinct", "low", "median", "high", "notes")
-    rows = [{**plain(one), "median": one.quantiles.get("0.5")} for one in found.columns.values()]
+    rows = [exact({**plain(one), "median": one.quantiles.get("0.5")}) for one in found.columns.values()]
     show(rows, columns, as_json=False, title=f"{found.table}: {found.rows} rows")
     if out is not None:
         Console().print(f"written to {out}")
@@ -67,7 +70,7 @@ def check(
         raise ExpectationFailed(f"{report.table} breaks {', '.join(broken)}; the result is kept as run {report.run_id}")
 
 
-def _expectation(text: str) -> object:
+def _expectation(text: str) -> Expectation:
     from ..data.definitions import expectation_from_plain
 
     try:

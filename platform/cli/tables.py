@@ -230,12 +230,9 @@ def merge(
     """Replace the rows of the table that have a key of the file, and add the others."""
     from .. import data
 
-    ws = open_workspace(workspace)
-    rows = data.read_file(path)
-    mode = "evolve" if evolve else "enforce"
-    show(
-        [data.merge(ws, table, rows, key=key, newest=newest, schema_mode=mode)], _VERSION, as_json=json, title="tables"
-    )  # type: ignore[arg-type]
+    ws, rows = open_workspace(workspace), data.read_file(path)
+    made = data.merge(ws, table, rows, key=key, newest=newest, schema_mode="evolve" if evolve else "enforce")
+    show([made], _VERSION, as_json=json, title="tables")
 
 
 def derive(
@@ -279,14 +276,25 @@ def print_rows(table: Any, limit: int, *, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    show(rows, table.column_names, as_json=False, title="rows")
+    show([exact(row) for row in rows], table.column_names, as_json=False, title="rows")
     if table.num_rows > limit:
         Console().print(f"... {table.num_rows - limit} more rows: --limit shows them")
 
 
+def exact(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose numbers are shown in full: people compare values, they do not glance at metrics.
+
+    Example:
+        >>> exact({"price": 1234.5, "share": 0.1, "n": 3})
+        {'price': '1234.5', 'share': '0.1', 'n': 3}
+    """
+    return {name: f"{value:.15g}" if isinstance(value, float) else value for name, value in row.items()}
+
+
 def _ask(question: str, yes: bool) -> None:
-    if not yes:
-        typer.confirm(question, abort=True, err=True)
+    if not yes and not typer.confirm(question, err=True):
+        Console(stderr=True).print("nothing was changed")
+        raise typer.Exit(1)
 
 
 def _tell(value: dict[str, Any], text: str, *, as_json: bool) -> None:

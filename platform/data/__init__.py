@@ -102,6 +102,7 @@ from .streaming import (
     resume_source,
     run_once,
     save_source,
+    source_pipeline,
     source_status,
     supervise,
 )
@@ -231,6 +232,7 @@ __all__ = [
     "run_once",
     "save_source",
     "source_from_plain",
+    "source_pipeline",
     "source_status",
     "source_to_plain",
     "split",

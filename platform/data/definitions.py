@@ -62,7 +62,7 @@ def source_to_plain(source: Source) -> dict[str, Any]:
     found: dict[str, Any] = {"name": source.name, "connector": connector_to_plain(source.connector)}
     for entry in fields(source):
         held = getattr(source, entry.name)
-        if entry.name in found or held == entry.default or held in ((), []):
+        if entry.name in found or held == entry.default or held in ((), [], {}):
             continue
         if entry.name == "expectations":
             held = [_rule_to_plain(rule) for rule in held]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -16,6 +16,7 @@ from .arrow_types import arrow_type, describe, type_name
 from .casting import cast_column, nullify
 from .connector import Connector, RawBatch, is_typed
 from .discovery import discover_schema, joined
+from .notations import NUMBERS, guess_notations, notation_type
 from .source import Source
 
 _SPLITS = 8
@@ -23,6 +24,8 @@ _ROWS = 50_000
 _NULLS = ("", "NA")
 # This share of a column may contradict its type and still be called a conflict rather than another type.
 _FEW = 0.05
+# So many rows must differ in a column that is not named like a key.
+_ENOUGH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Discovered:
         key: Columns whose values are all there and all different, or nothing.
         event_time: The column that most looks like the time of an event, or ``None``.
         broken: Lines that are no rows, as (reason, text).
+        formats: Column to how its numbers or times are written, as `written` was told.
     """
 
     connector: Connector
@@ -65,6 +69,7 @@ class Discovered:
     key: tuple[str, ...]
     event_time: str | None
     broken: tuple[tuple[str, str], ...] = ()
+    formats: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def schema(self) -> dict[str, str]:
@@ -78,15 +83,52 @@ class Discovered:
             SourceError: There is no such column.
             ConfigError: There is no such type.
         """
+        self._check_columns(types)
         for name, dtype in types.items():
-            if name not in self.schema:
-                raise SourceError(f"there is no column {name!r}; columns: {', '.join(self.schema)}")
             arrow_type(dtype, name)
         return replace(self, columns=tuple(replace(one, type=types.get(one.name, one.type)) for one in self.columns))
 
+    def written(self, formats: Mapping[str, str] | None = None, **more: str) -> Discovered:
+        """The same with numbers or times of some columns read as they are written: ``written(day="%d.%m.%Y")``.
+
+        Args:
+            formats: Column to notation, as in `raylake.data.Source`; for names that are no Python identifiers.
+            more: The same.
+
+        Raises:
+            SourceError: There is no such column.
+            ConfigError: There is no such notation.
+
+        Example:
+            >>> import tempfile, pathlib
+            >>> from raylake.data import Csv
+            >>> file = pathlib.Path(tempfile.mkdtemp(), "a.csv")
+            >>> _ = file.write_text("day;price\\n31.01.2026;1.234,50\\n01.02.2026;7,00\\n")
+            >>> found = discover(Csv(str(file), delimiter=";"))
+            >>> print(found.columns[1].conflicts[0])
+            looks like numbers written 1.234,5: say so by written(price='1.234,5')
+            >>> found.written(price="1.234,5", day="%d.%m.%Y").schema
+            {'day': 'date', 'price': 'float64'}
+        """
+        given = {**(formats or {}), **more}
+        self._check_columns(given)
+        types = {name: type_name(notation_type(notation, None, name)) for name, notation in given.items()}
+        columns = tuple(
+            replace(one, type=types[one.name], conflicts=()) if one.name in types else one for one in self.columns
+        )
+        event_time = self.event_time or _event_time(columns, {one.name: one.type for one in columns})
+        key = tuple(name for name in self.key if name not in given)
+        return replace(self, columns=columns, formats={**self.formats, **given}, event_time=event_time, key=key)
+
+    def _check_columns(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name not in self.schema:
+                raise SourceError(f"there is no column {name!r}; columns: {', '.join(self.schema)}")
+
     def source(self, name: str, **options: Any) -> Source:
         """A source with what was found; options win, and are those of `raylake.data.Source`."""
-        found: dict[str, Any] = {"schema": self.schema, "key": self.key, "event_time": self.event_time, **options}
+        found: dict[str, Any] = {"schema": self.schema, "key": self.key, "event_time": self.event_time}
+        found |= {"formats": self.formats, **options}
         return Source(name, self.connector, **found)
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,6 +138,7 @@ class Discovered:
             "key": list(self.key),
             "event_time": self.event_time,
             "columns": [asdict(column) for column in self.columns],
+            "formats": dict(self.formats),
             "broken": [list(one) for one in self.broken],
         }
 
@@ -159,9 +202,7 @@ def discover(connector: Connector, *, rows: int = _ROWS, null_values: Sequence[s
     tables = [batch.rows for batch in batches if batch.rows.num_columns]
     broken = tuple(pair for batch in batches for pair in batch.broken)
     if not tables:
-        raise SourceError(
-            f"{type(connector).__name__} holds no row to discover a schema from ({len(broken)} broken lines)"
-        )
+        raise SourceError(f"{_place(connector)} holds no row to discover a schema from ({len(broken)} broken lines)")
     names = list(dict.fromkeys(name for table in tables for name in table.column_names))
     columns = {name: _padded(tables, name) for name in names}
     proposed = discover_schema(pa.table(columns), tuple(null_values), typed=is_typed(connector))
@@ -170,6 +211,12 @@ def discover(connector: Connector, *, rows: int = _ROWS, null_values: Sequence[s
     found = tuple(_column(name, whole[name], proposed.field(name).type) for name in names)
     found = tuple(replace(one, conflicts=(*one.conflicts, *_kind_conflicts(tables, one.name))) for one in found)
     return Discovered(connector, count, found, _key(found, count), _event_time(found, describe(proposed)), broken)
+
+
+def _place(connector: Connector) -> str:
+    splits, _ = connector.plan(None)
+    rest = f" (and {len(splits) - 1} more)" if len(splits) > 1 else ""
+    return f"{splits[0].name}{rest}" if splits else type(connector).__name__
 
 
 def _sample(connector: Connector, rows: int) -> list[RawBatch]:
@@ -198,7 +245,8 @@ def _column(name: str, column: pa.ChunkedArray, dtype: pa.DataType) -> ColumnFou
     plain = pa.types.is_nested(column.type) or pa.types.is_binary(column.type)
     unique = values if plain else pc.unique(values)
     examples = tuple(str(value)[:40] for value in unique.slice(0, 3).to_pylist())
-    conflicts = _near_misses(values) if pa.types.is_string(dtype) and not plain else ()
+    text = pa.types.is_string(dtype) and not plain
+    conflicts = (*(_near_misses(values) or _notations(name, values)), *_delimiters(name)) if text else ()
     return ColumnFound(name, type_name(dtype), column.null_count, len(unique), examples, conflicts)
 
 
@@ -216,6 +264,32 @@ def _near_misses(values: pa.ChunkedArray) -> tuple[str, ...]:
     return ()
 
 
+def _notations(name: str, values: pa.ChunkedArray) -> tuple[str, ...]:
+    """How numbers or times that are not written as ISO and computers write them may be read."""
+    if not pa.types.is_string(values.type):
+        return ()
+    guesses = guess_notations(values, 1 - _FEW)
+    kinds = [guess for guess in guesses if (guess[0] in NUMBERS) == (guesses[0][0] in NUMBERS)][:2]
+    if not kinds:
+        return ()
+    (best, misses), *others = kinds
+    what = "numbers" if best in NUMBERS else "times"
+    exact = [notation for notation, count in others if count == misses and what == "times"]
+    doubt = f", or {exact[0]}" if exact else ""
+    rest = f" ({misses} values are not)" if misses else ""
+    say = f"{name}={best!r}" if name.isidentifier() else f"{{{name!r}: {best!r}}}"
+    return (f"looks like {what} written {best}{doubt}{rest}: say so by written({say})",)
+
+
+def _delimiters(name: str) -> tuple[str, ...]:
+    """A header that holds several names is one that was cut by the wrong sign."""
+    counts = {sign: name.count(sign) for sign in (";", "\t", "|", ",")}
+    sign = max(counts, key=lambda each: counts[each])
+    if not counts[sign]:
+        return ()
+    return (f"the name holds {sign!r} {counts[sign]} times: is it Csv(..., delimiter={sign!r})?",)
+
+
 def _kind_conflicts(tables: Sequence[pa.Table], name: str) -> tuple[str, ...]:
     """Batches whose own types differ, as those of JSON records may."""
     kinds = sorted({type_name(table.schema.field(name).type) for table in tables if name in table.column_names})
@@ -228,7 +302,8 @@ def _key(columns: Sequence[ColumnFound], rows: int) -> tuple[str, ...]:
     named = [
         one for one in whole if one.name.lower() in ("id", "key", "uuid") or one.name.lower().endswith(("_id", "id"))
     ]
-    return tuple(one.name for one in (named or whole)[:1])
+    # In a few rows many columns differ that are no key, and a wrong key would quarantine what comes later.
+    return tuple(one.name for one in (named or (whole if rows >= _ENOUGH else []))[:1])
 
 
 def _event_time(columns: Sequence[ColumnFound], types: Mapping[str, str]) -> str | None:

@@ -23,6 +23,7 @@ from .expectations.bind import bind
 from .file_writer import NewFile
 from .in_flight import in_flight
 from .keyed_ingest import commit_keyed
+from .notations import raw_schema
 from .quarantine import QUARANTINE_SCHEMA
 from .screening import Job, Screened, sample, screen
 from .source import Source
@@ -165,7 +166,7 @@ def _run(
     ws: Workspace, source: Source, last: _Last, splits: list[Split], after: Cursor, quarantine: bool
 ) -> tuple[Committed, Batch]:
     started = time.perf_counter()
-    schema = _raw_schema(source, last, splits)
+    schema = raw_schema(_raw_schema(source, last, splits), source.formats)
     earlier = None if last.done is None else last.done.facts.get("watermark")
     source = refuse_late(source, earlier)
     bound, referred = bind(ws, source.expectations)

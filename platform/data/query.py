@@ -10,11 +10,13 @@ import pyarrow as pa
 from deltalake import QueryBuilder
 from deltalake.exceptions import DeltaError
 
+from .. import registry
 from ..core import DEFAULT_NAMESPACE, DataError, Node, NotFound, Ref, Workspace, table_node
 from ..registry import TableVersion
 from .arrow_types import fit_to_schema, storable_schema
 from .commits import Mode, SchemaMode, find_committed
-from .delta_log import is_empty_creation, list_tables, open_delta
+from .delta_log import arrow_schema, is_empty_creation, list_tables, open_delta
+from .sql_lineage import column_edges
 from .write import to_version, unpinned, write
 
 # Text literals and comments hold no table names.
@@ -61,7 +63,7 @@ def derive(
     app: tuple[str, int] | None = None,
     partition_by: Sequence[str] = (),
 ) -> TableVersion:
-    """Write the result of a SQL query to a table, batch by batch, with lineage to the versions that it read.
+    """Write the result of a SQL query to a table, batch by batch, with lineage to what it read, versions and columns.
 
     Memory stays flat, so this is also the way to a result that is larger than memory: `read` gives it as a Dataset.
 
@@ -96,7 +98,7 @@ def derive(
     reader, inputs = _run(ws, query, at)
     evolve: SchemaMode = "evolve" if mode == "overwrite" else "enforce"
     with _query_errors(ws, query):
-        return write(
+        version = write(
             ws,
             name,
             reader,
@@ -108,6 +110,16 @@ def derive(
             schema_mode=evolve,
             metadata={"query": query},
         )
+    registry.add_column_edges(ws, column_edges(query, _columns(ws, inputs), version.node))
+    return version
+
+
+def _columns(ws: Workspace, inputs: list[Node]) -> dict[Node, list[str]]:
+    found = {}
+    for node in inputs:
+        opened = open_delta(ws.table_url(Ref.parse(node.name)), int(node.version))
+        found[node] = [] if opened is None else list(arrow_schema(opened).names)
+    return found
 
 
 def _run(ws: Workspace, query: str, at: Mapping[str, int] | None) -> tuple[pa.RecordBatchReader, list[Node]]:

@@ -32,6 +32,19 @@ def quiet_data_context() -> Iterator[DataContext]:
 
 
 @contextmanager
+def quick_shuffle(data: ray.data.Dataset) -> Iterator[None]:
+    """`quiet_data_context`, also for a Dataset that was made outside of it: it carries the context of its making."""
+    context = data.context
+    before = context.shuffle_strategy
+    with quiet_data_context():
+        context.shuffle_strategy = ShuffleStrategy.SORT_SHUFFLE_PULL_BASED
+        try:
+            yield
+        finally:
+            context.shuffle_strategy = before
+
+
+@contextmanager
 def task_errors(what: str) -> Iterator[None]:
     """Raise what a task raised, as the same error; a failure of Ray itself becomes `StorageError`."""
     try:

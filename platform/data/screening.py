@@ -14,6 +14,7 @@ from .arrow_types import describe, storable_schema
 from .casting import cast_table, complaint
 from .connector import Split, is_sparse
 from .file_writer import FileWriter, NewFile
+from .notations import apply_formats
 from .quarantine import QUARANTINE_SCHEMA, rejected, rejected_lines, take_failing
 from .source import Source
 
@@ -93,7 +94,9 @@ class _Screen:
             raw = self._completed(raw, file)
         check_header(raw.schema.names, self.job, file)
         known = pa.schema([entry for entry in self.job.schema if entry.name in raw.column_names])
-        typed, masks = cast_table(raw, known, tuple(self.job.source.null_values))
+        source = self.job.source
+        typed, masks = cast_table(raw, known, tuple(source.null_values))
+        typed, masks = apply_formats(typed, masks, source.formats, source.schema or {})
         if masks:
             typed, raw = self._unparsable(raw, typed, masks, file)
         changed = self.job.source.transform is not None

@@ -8,11 +8,12 @@ from typing import Literal, get_args
 
 import pyarrow as pa
 
-from ..core import ConfigError, Ref, check_name, duration
+from ..core import ConfigError, PipelineInvalid, Ref, check_name, duration
 from .arrow_types import arrow_type
 from .commits import SchemaMode, SourceMode
 from .connector import Connector
 from .expectations import Expectation, not_null, unique
+from .notations import check_formats
 
 Late = Literal["quarantine", "drop", "keep"]
 
@@ -37,9 +38,12 @@ class Source:
         partition_by: Partition columns of the table.
         table: Table to write, ``name`` or ``namespace.name``; by default the source's name.
         null_values: Texts that mean null.
+        formats: Column to how its numbers or times are written, where not as ``1234.5`` or ISO 8601: ``1.234,5``,
+            ``%d.%m.%Y``, or several: ``%d.%m.%Y | %Y-%m-%d``. See `raylake.data.notations`.
         schema_mode: ``enforce``, or ``evolve`` to accept new columns.
-        every: How often to look for something new, such as ``5m``; what `Supervisor` goes by. A continuous source
-            waits this long between micro-batches (default ``1s``).
+        every: When to look for something new: a span such as ``5m``, or cron's five fields and perhaps a time zone,
+            ``30 6 * * mon-fri Europe/Berlin`` (UTC without one). What `save_source` schedules. A continuous source
+            waits this span between micro-batches (default ``1s``).
         continuous: Whether it runs as micro-batches in an actor of its own, rather than on a schedule.
         lateness: How long after the newest event an older one is still in time, such as ``10m``, by `event_time`.
         late: Where events that come later go: ``quarantine``, ``drop``, or ``keep`` (into the table all the same).
@@ -66,6 +70,7 @@ class Source:
     partition_by: Sequence[str] = field(default=())
     table: str | None = None
     null_values: Sequence[str] = ("", "NA")
+    formats: Mapping[str, str] = field(default_factory=dict)
     schema_mode: SchemaMode = "enforce"
     every: str | None = None
     continuous: bool = False
@@ -91,16 +96,30 @@ class Source:
             )
         if isinstance(self.key, str) or isinstance(self.partition_by, str):
             raise ConfigError(f"key and partition_by of source {self.name!r} are lists of columns, such as ['id']")
+        check_formats(self.formats, self.schema, self.name)
         _ = self.ref
 
     def _check_times(self) -> None:
-        for label, text in (("every", self.every), ("lateness", self.lateness)):
-            if text is not None:
-                duration(text, f"{label} of source {self.name!r}")
+        if self.every is not None:
+            self._check_every(self.every)
+        if self.lateness is not None:
+            duration(self.lateness, f"lateness of source {self.name!r}")
         if self.late not in ("quarantine", "drop", "keep"):
             raise ConfigError(f"late={self.late!r} of source {self.name!r}: use 'quarantine', 'drop' or 'keep'")
         if self.lateness is not None and self.event_time is None:
             raise ConfigError(f"lateness of source {self.name!r} needs event_time: name the column of the event's time")
+
+    def _check_every(self, every: str) -> None:
+        if len(every.split()) not in (5, 6) or self.continuous:
+            duration(every, f"every of source {self.name!r}")
+            return
+        # Only cron needs the pipelines, which are slow to import.
+        from .streaming.scheduled import trigger_of
+
+        try:
+            trigger_of(every)
+        except PipelineInvalid as error:
+            raise ConfigError(f"every of source {self.name!r}: {error}") from error
 
     @property
     def ref(self) -> Ref:

@@ -56,6 +56,7 @@ def test_a_table_is_changed_compared_and_restored(cli: Cli, tmp_path: Path) -> N
     assert cli("export", "flights@1", str(tmp_path / "out.csv"), "--column", "id", "--where", "delay > 0")["rows"] == 2
     assert (tmp_path / "out.csv").read_text().split() == ['"id"', "1", "3"]
     assert "1 rows written" in cli.shown("export", "late", str(tmp_path / "late.parquet"))
+    assert "1234.5678" in cli.shown("sql", "select 1234.5678 as x")
     assert "... 3 more rows" in cli.shown("sql", "select id from flights", "--limit", "1")
 
 
@@ -77,10 +78,11 @@ def test_a_table_is_kept_in_shape(cli: Cli) -> None:
 
 def test_what_cannot_be_undone_is_asked_for(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     data.derive(cli.ws, "late", "select * from flights where delay > 100")
-    monkeypatch.setattr("typer.confirm", lambda text, abort, err: (_ for _ in ()).throw(SystemExit(text)))
+    asked: list[str] = []
+    monkeypatch.setattr("typer.confirm", lambda text, err: asked.append(text))
     for words in (["purge", "flights"], ["forget", "flights", "--where", "id == 3", "--key", "id"]):
-        with pytest.raises(SystemExit, match="gone for good"):
-            main(["data", *words, "--workspace", cli.ws.root])
+        assert "nothing was changed" in cli.shown(*words, code=1)
+    assert len(asked) == 2 and all("gone for good" in text for text in asked)
     done = cli("forget", "flights", "--where", "id == 3", "--key", "id", "--yes")
     assert [(one["name"], one["rows"], one["left"]) for one in done["tables"]] == [
         ("main.late", 1, 0),
@@ -144,3 +146,30 @@ def test_conditions_are_read_as_a_person_means_them() -> None:
     ]
     with pytest.raises(ConfigError, match="quote it"):
         conditions(["a == {"])
+
+
+def test_a_messy_file_becomes_a_source_without_python(
+    tmp_path: Path, ws: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "My Sales.csv").write_bytes(
+        "Tag;Preis\n31.01.2026;1.234,50\n01.02.2026;7,00\nx;y;z\n".encode("latin-1")
+    )
+    file, plan = str(tmp_path / "My Sales.csv"), str(tmp_path / "plan.yaml")
+    assert main(["source", "discover", file]) == 0
+    assert "delimiter=';'" in capsys.readouterr().out.replace("\n", " ")
+    options = ["--delimiter", ";", "--encoding", "latin-1", "--written", "Preis=1.234,5", "--written", "Tag=%d.%m.%Y"]
+    assert main(["source", "discover", file, *options, "--out", plan]) == 0
+    told = capsys.readouterr().out
+    assert "no row: line has 3 cells instead of 2" in told and "raylake source add" in told
+    assert main(["source", "add", plan, "-w", ws.root]) == 0
+    assert main(["source", "run", "my-sales", "-w", ws.root]) == 0
+    assert data.table(ws, "my-sales")["Preis"].to_pylist() == [1234.5, 7.0]
+    capsys.readouterr()
+    for words, said in (
+        (["source", "discover", file, "--written", "Preis"], "column=notation"),
+        (["source", "discover", "a.parquet", "--delimiter", ";"], "is about CSV files"),
+        (["source", "discover", "a.xlsx"], "no known ending"),
+        (["data", "ingest", "t"], "from which files"),
+    ):
+        assert main([*words, "-w", ws.root]) == 1
+        assert said in capsys.readouterr().err.replace("\n", " ")

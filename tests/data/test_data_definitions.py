@@ -28,6 +28,7 @@ CONNECTORS = [
     data.NatsStream("nats://c", "S", max_events=5),
     data.PushLog("/x"),
     data.DeltaFeed("/x", start=3),
+    data.IcebergFeed("shop.orders", {"type": "rest", "uri": "${CATALOG}"}, start=5),
     data.Http("http://x", auth=data.Bearer("${T}"), paging=data.Offset(limit=5), params={"a": "b"}),
     data.Http("http://x", auth=data.ClientCredentials("http://t", "i", "s"), paging=data.PageNumber(size=5)),
 ]
@@ -38,6 +39,12 @@ RULES = [
     data.matches("w", "[a-z]+", on_fail="warn"),
     data.unique("id", "n"),
     data.at_least_rows(3),
+    data.rows_between(1, 9, on_fail="warn"),
+    data.fresh("at", "2h"),
+    data.similar("n", most=0.5),
+    data.refers_to("w", "airports", "faa", on_fail="drop"),
+    data.holds("n < 9 OR w = 'x'"),
+    data.satisfies(convert.flatten, "n", on_fail="fail"),
 ]
 
 
@@ -56,6 +63,7 @@ RULES = [
             "transform": st.just(convert.flatten),
             "continuous": st.booleans(),
             "event_time": st.just("at"),
+            "formats": st.just({"n": "1.234,5"}),
         },
     ),
 )
@@ -65,6 +73,7 @@ def test_a_source_goes_through_json_and_back(connector: Any, rules: list[Any], o
     made = data.source_from_plain(stored)
     assert data.source_to_plain(made) == stored
     assert (made.connector, made.rules, made.transform) == (source.connector, source.rules, source.transform)
+    assert (made.formats, made.every) == (source.formats, source.every)
 
 
 def test_what_cannot_be_stored_is_named() -> None:

@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from confluent_kafka import Producer
 from PIL import Image
 from pyarrow import orc
+from pyiceberg.catalog import load_catalog
 from tests.data.api_server import Api, serve
 from tests.postgres import Server
 from tests.stream_servers import NatsServer, RedisServer
@@ -39,6 +40,7 @@ def write_files(raw: Path) -> None:
     (raw / "letters").mkdir(parents=True)
     lines = [f"{n},{n % 5},{'Oslo' if n % 2 else 'Rome'},2026-01-01T00:00:{n % 60:02d}Z" for n in range(200)]
     (raw / "trips.csv").write_text("\n".join(["id,miles,city,started_at", *lines, "200,n/a,Rome,2026-01-01T01:00:00Z"]))
+    (raw / "sales.csv").write_text("\ufeffDatum;Betrag\n31.01.2026;1.234,50\n2026-02-01;7,00\n", encoding="utf-8")
     (raw / "visits1.csv").write_text("id;at;page\n1;2026-01-01T00:00:00Z;home\n2;2026-01-01T00:00:00Z;\n")
     (raw / "orders.jsonl.gz").write_bytes(gzip.compress(b'{"id": 1, "to": {"city": "Oslo"}}\n{"id": 2}\n'))
     with (raw / "a.avro").open("wb") as out:
@@ -89,6 +91,11 @@ def world(
     producer.produce("payments", json.dumps({"id": 1}).encode(), partition=0)
     producer.flush(10)
     found = {"SHOP_DB": shop, "API": api.url, "API_TOKEN": "t", "REDIS": redis_server.url, "NATS": nats_server.url}
+    found["ICEBERG"] = f"sqlite:///{tmp_path}/iceberg.db"
+    warehouse = f"file://{tmp_path}/warehouse"
+    catalog = load_catalog("default", type="sql", uri=found["ICEBERG"], warehouse=warehouse)
+    catalog.create_namespace("shop")
+    catalog.create_table("shop.orders", pa.schema([("sku", pa.string())])).append(pa.table({"sku": ["007"]}))
     for name, value in {**found, "KAFKA": f"{broker.host}:{broker.port}"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("RAYLAKE_RAY_ADDRESS", "local")
@@ -117,6 +124,9 @@ def test_the_page_runs(world: None, api: Api, capsys: pytest.CaptureFixture[str]
         "tickets@1 7",
         "payments@1 1 ['id', '_partition', '_offset']",
         "partner@1 200",
+        "shop-orders@1 1 ['sku']",
+        "looks like numbers written 1.234,5",
+        "{'Datum': datetime.date(2026, 1, 31), 'Betrag': 1234.5}",
         "{'accepted': 1, 'duplicates': 1}",
         "[{'id': 'a', 'n': 1}]",
     ):
@@ -134,4 +144,5 @@ def test_the_commands_run(world: None) -> None:
         done = subprocess.run([sys.executable, "-m", "raylake.cli.app", *words], capture_output=True, text=True)
         assert done.returncode == 0, f"{line}: {done.stderr}"
         told += done.stdout
+    assert "not_null(id)" in told and "<!doctype html>" in Path("visits.html").read_text()
     assert "started_at" in told and "main.visits" in told and "paused" in told

@@ -20,7 +20,7 @@ import redis
 from confluent_kafka import Producer
 from tests.stream_servers import NatsServer, RedisServer
 
-from raylake import data, registry
+from raylake import data, pipelines, registry
 from raylake.core import NotFound, SourceError, Workspace, WorkspaceBusy
 from raylake.data.ingest import last_facts
 from raylake.data.streaming import SourceLoop, supervise
@@ -235,8 +235,12 @@ def test_one_process_supervises(ws: Workspace) -> None:
     thread.join()
 
 
-def test_scheduled_sources_are_added_changed_paused_and_removed_while_it_runs(ws: Workspace, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_scheduled_sources_are_added_changed_paused_and_removed_while_it_runs(
+    ray_ws: Workspace, tmp_path: Path
+) -> None:
     """Two sources at once, one of which fails all the time: neither waits for the other."""
+    ws = ray_ws
     (tmp_path / "a1.csv").write_text("id\n1\n")
     stop = threading.Event()
     thread = threading.Thread(target=supervise, args=(ws,), kwargs={"stop": stop})
@@ -264,8 +268,13 @@ def test_scheduled_sources_are_added_changed_paused_and_removed_while_it_runs(ws
     finally:
         stop.set()
         thread.join()
+        pipelines.stop_scheduler(ws)
     kinds = [event.payload["rows"] for event in registry.events(ws, kind="table-version")]
     assert kinds == [1, 2, 3]
+    listed = pipelines.runs(ws, pipeline="source-clicks")
+    assert {run.state for run in listed} <= {"finished", "skipped", "cancelled"} and len(listed) > 2
+    assert {run.state for run in pipelines.runs(ws, pipeline="source-broken")} & {"failed", "running"}
+    assert [found.name for found in pipelines.schedules(ws)] == ["source-broken"]
 
 
 @pytest.mark.slow

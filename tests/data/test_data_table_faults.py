@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
 import socket
@@ -16,7 +17,7 @@ import pyarrow.compute as pc
 import pytest
 
 from raylake import data
-from raylake.core import Workspace
+from raylake.core import SourceError, Workspace, urls
 
 PRELUDE = """
 import importlib, os, signal, sys
@@ -256,3 +257,38 @@ print(data.delete(ws, "t", [("id", ">=", 10)], record=False).rows)
     error, kept, after = done.stdout.splitlines()
     assert "is full: nothing was committed" in error
     assert (kept, after) == ("1 5000 1", "10")
+
+
+@pytest.mark.slow
+def test_sources_on_an_object_store_are_read_once(store: Workspace) -> None:
+    """Globs, compressed files and the feed of a Delta table, all through one S3-compatible server."""
+    bucket, _ = urls.filesystem("s3://lake")
+
+    def put(name: str, content: bytes) -> None:
+        with bucket.open_output_stream(f"lake/raw/{name}", compression=None) as out:
+            out.write(content)
+
+    put("2026/a.csv", b"id,n\n1,1\n2,2\n")
+    put("2026/b.csv.gz", gzip.compress(b"id,n\n3,3\n"))
+    source = data.Source("rows", data.Csv(["s3://lake/raw/2026/*.csv", "s3://lake/raw/2026/*.gz"]))
+    assert str(data.ingest(store, source)) == str(data.ingest(store, source)) == "rows@1"
+    put("2026/c.csv", b"id,n\n4,x\n5,5\n")
+    assert data.ingest(store, source).rows == 4
+    assert data.table(store, "quarantine.rows")["reason"].to_pylist() == ["n: 'x' is not a valid int64"]
+    feed = data.Source("mirror", data.DeltaFeed("s3://lake/prod/tables/main/rows"))
+    assert data.ingest(store, feed).rows == 4
+    with pytest.raises(SourceError, match=r"no file matches.*s3://lake/nothing"):
+        data.ingest(store, data.Source("none", data.Csv("s3://lake/nothing/*.csv")))
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "path"),
+    [
+        ("gs://lake/prod", "GcsFileSystem", "lake/prod"),
+        ("abfs://lake@acme.dfs.core.windows.net/prod", "AzureFileSystem", "lake/prod"),
+    ],
+)
+def test_urls_of_other_clouds_open_their_file_system(url: str, kind: str, path: str) -> None:
+    """No cloud is asked: that the address means the right bucket is all that can be tested here."""
+    store, inside = urls.filesystem(urls.normalise(url))
+    assert (type(store).__name__, inside) == (kind, path)

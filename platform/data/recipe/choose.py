@@ -44,21 +44,23 @@ def _chosen(rows: pa.Table, step: Learned) -> pa.Table:
 
 
 def _chosen_on_ray(data: ray.data.Dataset, step: Learned) -> ray.data.Dataset:
-    from ..ray_tasks import quiet_data_context
+    from ..ray_tasks import quick_shuffle, task_errors
 
-    with quiet_data_context():
-        if step["step"] == "Validate":
-            return data.map_batches(lambda block: _chosen(block, step), batch_format="pyarrow", batch_size=None)
+    if step["step"] == "Validate":
+        return data.map_batches(lambda block: _chosen(block, step), batch_format="pyarrow", batch_size=None)
 
-        def marked(block: pa.Table) -> pa.Table:
-            parts = row_hashes(block.select(list(step["columns"])), 0) % np.uint64(_PARTS)
-            return block.append_column(_PART, pa.array(parts.astype(np.int64)))
+    def marked(block: pa.Table) -> pa.Table:
+        parts = row_hashes(block.select(list(step["columns"])), 0) % np.uint64(_PARTS)
+        return block.append_column(_PART, pa.array(parts.astype(np.int64)))
 
-        def first(group: pa.Table) -> pa.Table:
-            return _chosen(group.drop_columns([_PART]), step)
+    def first(group: pa.Table) -> pa.Table:
+        return _chosen(group.drop_columns([_PART]), step)
 
-        together = data.map_batches(marked, batch_format="pyarrow", batch_size=None).groupby(_PART)
-        return together.map_groups(first, batch_format="pyarrow")
+    together = data.map_batches(marked, batch_format="pyarrow", batch_size=None).groupby(_PART)
+    # Kept in the object store: every pass of a fit would shuffle anew.
+    with quick_shuffle(data), task_errors("Deduplicate"):
+        kept: ray.data.Dataset = together.map_groups(first, batch_format="pyarrow").materialize()
+    return kept
 
 
 def distinct_rows(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
@@ -70,11 +72,14 @@ def distinct_rows(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
     """
     if not rows.num_rows:
         return rows
-    codes = np.column_stack([_codes(rows.column(name)) for name in columns])
-    _, groups = np.unique(codes, axis=0, return_inverse=True)
+    groups = np.zeros(rows.num_rows, dtype=np.int64)
+    for name in columns:
+        codes = _codes(rows.column(name))
+        # Dense again after each column, so that the product never overflows.
+        _, groups = np.unique(groups * (int(codes.max()) + 1) + codes, return_inverse=True)
     # Equal rows with equal hashes are alike, whichever stays.
-    order = np.lexsort((row_hashes(rows.select(sorted(rows.column_names)), 0), groups.ravel()))
-    first = np.flatnonzero(np.diff(groups.ravel()[order], prepend=-1))
+    order = np.lexsort((row_hashes(rows.select(sorted(rows.column_names)), 0), groups))
+    first = np.flatnonzero(np.diff(groups[order], prepend=-1))
     return rows.take(pa.array(np.sort(order[first])))
 
 

@@ -9,6 +9,7 @@ from .configured import (
     save_source,
 )
 from .loop import SourceLoop, Step, run_once
+from .scheduled import source_pipeline
 from .supervisor import source_status, supervise
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "resume_source",
     "run_once",
     "save_source",
+    "source_pipeline",
     "source_status",
     "supervise",
 ]

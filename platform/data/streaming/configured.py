@@ -7,10 +7,13 @@ from ...core import Workspace
 from ...registry import SourceRecord
 from ..definitions import source_from_plain, source_to_plain
 from ..source import Source
+from .scheduled import schedule_source, unschedule_source
 
 
 def save_source(ws: Workspace, source: Source) -> SourceRecord:
-    """Add a source, or change it; a running `supervise` acts on it within a second.
+    """Add a source, or change it. With `Source.every` its pipeline is scheduled, and a first run is queued.
+
+    What runs (`supervise`, or the scheduler of pipelines) acts on it within a second.
 
     Args:
         ws: The workspace.
@@ -28,7 +31,7 @@ def save_source(ws: Workspace, source: Source) -> SourceRecord:
         >>> configured_source(ws, "trips").every
         '5m'
     """
-    return registry.save_source(ws, source.name, source_to_plain(source))
+    return _scheduled(ws, registry.save_source(ws, source.name, source_to_plain(source)))
 
 
 def configured_source(ws: Workspace, name: str) -> Source:
@@ -74,7 +77,7 @@ def pause_source(ws: Workspace, name: str) -> SourceRecord:
         >>> pause_source(ws, "trips").status, resume_source(ws, "trips").status
         ('paused', 'active')
     """
-    return registry.set_source_status(ws, name, "paused")
+    return _scheduled(ws, registry.set_source_status(ws, name, "paused"))
 
 
 def resume_source(ws: Workspace, name: str) -> SourceRecord:
@@ -91,7 +94,7 @@ def resume_source(ws: Workspace, name: str) -> SourceRecord:
         ...
         raylake.core.errors.NotFound: source 'trips' is not configured; sources: none
     """
-    return registry.set_source_status(ws, name, "active")
+    return _scheduled(ws, registry.set_source_status(ws, name, "active"))
 
 
 def remove_source(ws: Workspace, name: str) -> None:
@@ -110,3 +113,9 @@ def remove_source(ws: Workspace, name: str) -> None:
         []
     """
     registry.delete_source(ws, name)
+    unschedule_source(ws, name)
+
+
+def _scheduled(ws: Workspace, record: SourceRecord) -> SourceRecord:
+    schedule_source(ws, record)
+    return record

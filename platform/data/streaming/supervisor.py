@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from ... import registry
-from ...core import ConfigError, NotFound, RaylakeError, Workspace, duration, ensure_ray, exclusive
+from ...core import NotFound, RaylakeError, Workspace, ensure_ray, exclusive
+from ...pipelines import start_scheduler
 from ...registry import SourceRecord
-from .loop import SourceLoop
+from .scheduled import keep_schedules
 
 _POLL_SECONDS = 0.5
-_MOST_AT_ONCE = 16
 
 
 def supervise(ws: Workspace, *, stop: threading.Event | None = None) -> None:
-    """Run every configured source until `stop` is set: continuous ones in actors, others by their schedule.
+    """Run every configured source until `stop` is set: continuous ones in actors, others as scheduled pipelines.
 
-    What is added, changed, paused, resumed or removed meanwhile takes effect within a second; sources do not wait for
-    each other. An actor outlives this process as long as its cluster does; killed, it is started again. Killed at any
-    point and run again, everything goes on exactly once.
+    What is added, changed, paused, resumed or removed meanwhile takes effect within a second or two; sources do not
+    wait for each other. The actors, and the scheduler of pipelines that this starts, outlive this process as long as
+    their cluster does; killed, they are started again. Killed at any point and run again, everything goes on
+    exactly once.
 
     Args:
         ws: The workspace.
@@ -39,8 +38,7 @@ def supervise(ws: Workspace, *, stop: threading.Event | None = None) -> None:
         >>> supervise(Workspace.open(tempfile.mkdtemp()), stop=done)
     """
     stop = stop or threading.Event()
-    with exclusive(ws, "sources"), ThreadPoolExecutor(_MOST_AT_ONCE, thread_name_prefix="source") as pool:
-        running = _Scheduled(ws, pool)
+    with exclusive(ws, "sources"):
         while not stop.is_set():
             try:
                 records = registry.source_records(ws)
@@ -49,7 +47,7 @@ def supervise(ws: Workspace, *, stop: threading.Event | None = None) -> None:
                 records = None
             if records is not None:
                 _keep_actors(ws, records)
-                running.start_due(records)
+                _keep_scheduler(ws, records)
             stop.wait(_POLL_SECONDS)
 
 
@@ -106,6 +104,16 @@ def _keep_actors(ws: Workspace, records: list[SourceRecord]) -> None:
         _end_actor(ws, record.name)
 
 
+def _keep_scheduler(ws: Workspace, records: list[SourceRecord]) -> None:
+    try:
+        needed = keep_schedules(ws, records)
+    except RaylakeError:
+        # As above: the next look makes up for it.
+        return
+    if needed:
+        start_scheduler(ws)
+
+
 def _label(ws: Workspace, name: str) -> str:
     # Workspaces of one name may share a cluster: the registry tells them apart.
     import hashlib
@@ -131,46 +139,3 @@ def _end_actor(ws: Workspace, name: str) -> None:
     with contextlib.suppress(ray.exceptions.RayError):
         ray.get(actor.stop.remote(), timeout=60)
     ray.kill(actor)
-
-
-class _Scheduled:
-    """Sources with a schedule, each in a thread of its own while it runs."""
-
-    def __init__(self, ws: Workspace, pool: ThreadPoolExecutor) -> None:
-        self._ws = ws
-        self._pool = pool
-        self._running: dict[str, Future[None]] = {}
-        self._loops: dict[str, SourceLoop] = {}
-        self._due: dict[str, tuple[int, float]] = {}
-
-    def start_due(self, records: list[SourceRecord]) -> None:
-        """Start what is due and does not run; forget what is gone."""
-        here = {record.name for record in records}
-        for name in set(self._due) - here:
-            del self._due[name]
-        for record in records:
-            every = record.definition.get("every")
-            if record.definition.get("continuous") or every is None or record.status != "active":
-                self._due.pop(record.name, None)
-                continue
-            revision, at = self._due.get(record.name, (0, 0.0))
-            busy = record.name in self._running and not self._running[record.name].done()
-            if busy or (revision == record.revision and time.monotonic() < at):
-                continue
-            if record.name in self._running:
-                # What went wrong beyond a source's own errors is a bug: it must not pass in silence.
-                self._running[record.name].result()
-            self._due[record.name] = (record.revision, time.monotonic() + self._seconds(every))
-            loop = self._loops.setdefault(record.name, SourceLoop(self._ws, record.name))
-            self._running[record.name] = self._pool.submit(_one_turn, loop)
-
-    def _seconds(self, every: str) -> float:
-        try:
-            return duration(every).total_seconds()
-        except ConfigError:
-            return 60.0
-
-
-def _one_turn(loop: SourceLoop) -> None:
-    while loop.turn() == 0.0:
-        continue
