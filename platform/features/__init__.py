@@ -6,6 +6,15 @@ point-in-time join), serve (`materialise` or a `Materialiser` into the online st
 
 from .as_of import join_as_of
 from .build import build_view, compute_values
+from .catalogue import (
+    Registered,
+    define_set,
+    find_set,
+    find_view,
+    register,
+    search_views,
+    view_versions,
+)
 from .feature_set import FeatureSet, OnDemand
 from .lmdb_store import LmdbStore
 from .materialise import Materialiser, drop_view, materialise
@@ -13,11 +22,12 @@ from .online import OnlineStore, open_online
 from .partitions import join_as_of_dataset
 from .reader import FeatureReader
 from .training import TrainingSet, join_features, training_set
-from .view import Entity, FeatureView
+from .view import Entity, Feature, FeatureView
 from .windows import Rolling
 
 __all__ = [
     "Entity",
+    "Feature",
     "FeatureReader",
     "FeatureSet",
     "FeatureView",
@@ -25,15 +35,22 @@ __all__ = [
     "Materialiser",
     "OnDemand",
     "OnlineStore",
+    "Registered",
     "Rolling",
     "TrainingSet",
     "build_view",
     "compute_values",
+    "define_set",
     "drop_view",
+    "find_set",
+    "find_view",
     "join_as_of",
     "join_as_of_dataset",
     "join_features",
     "materialise",
     "open_online",
+    "register",
+    "search_views",
     "training_set",
+    "view_versions",
 ]

@@ -15,6 +15,7 @@ from ..core import ConfigError, Node, Ref, SchemaMismatch, Workspace, check_name
 from ..registry import TableVersion
 from .as_of import join_as_of
 from .build import build_view, conform_values
+from .catalogue import find_set, remember
 from .dtypes import TIMESTAMP, cast_column, micros, require_columns
 from .feature_set import FeatureSet
 from .lineage import training_columns
@@ -58,7 +59,7 @@ def training_set(
     labels: str | TableVersion | pa.Table,
     label: str,
     event_time: str,
-    feature_set: FeatureSet,
+    feature_set: FeatureSet | str,
     where: tuple[datetime | None, datetime | None] | None = None,
     keep: Sequence[str] = (),
     views: Mapping[str, TableVersion] | None = None,
@@ -75,7 +76,7 @@ def training_set(
             `request_columns`, `label` and `keep`.
         label: Column to learn.
         event_time: Column (timestamp with time zone): as of when features are asked.
-        feature_set: The features.
+        feature_set: The features, or a reference to a registered set, ``late-arrival@1``.
         where: Only labels with ``start <= event_time < end``; either may be None.
         keep: Further columns of the labels to carry along; not features.
         views: For a view's name the version of ``features.<view>`` to use; others are built from their newest
@@ -104,6 +105,8 @@ def training_set(
         {'temp': [39.0, None], 'late': [True, False]}
     """
     check_name(name, "training set")
+    feature_set = find_set(ws, feature_set) if isinstance(feature_set, str) else feature_set
+    remember(ws, feature_set)
     unknown = set(views or {}) - {view.name for view in feature_set.views}
     if unknown:
         raise ConfigError(f"views names {min(unknown)!r}, which is no view of feature set {feature_set.name!r}")
