@@ -71,10 +71,18 @@ def conform_values(view: FeatureView, values: pa.Table) -> pa.Table:
     Raises:
         SchemaMismatch: A column is missing or of another type.
     """
-    where = f"values of view {view.name!r}"
-    require_columns(values, view.schema.names, where)
-    columns = [cast_column(values[field.name], field.type, field.name, where) for field in view.schema]
-    return pa.Table.from_arrays(columns, schema=view.schema)
+    return conform(values, view.schema, f"values of view {view.name!r}")
+
+
+def conform(values: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
+    """`values` with exactly the columns and types of `schema`.
+
+    Raises:
+        SchemaMismatch: A column is missing or of another type.
+    """
+    require_columns(values, schema.names, where)
+    columns = [cast_column(values[field.name], field.type, field.name, where) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def build_view(
