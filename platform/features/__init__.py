@@ -15,12 +15,14 @@ from .catalogue import (
     search_views,
     view_versions,
 )
+from .derived import Remade, RemadeAll, remake_derived
 from .feature_set import FeatureSet, OnDemand
 from .lmdb_store import LmdbStore
 from .materialise import Materialiser, drop_view, materialise
 from .online import OnlineStore, open_online
 from .partitions import join_as_of_dataset
 from .reader import FeatureReader
+from .statistics import statistics
 from .training import TrainingSet, join_features, training_set
 from .view import Entity, Feature, FeatureView
 from .windows import Rolling
@@ -36,6 +38,8 @@ __all__ = [
     "OnDemand",
     "OnlineStore",
     "Registered",
+    "Remade",
+    "RemadeAll",
     "Rolling",
     "TrainingSet",
     "build_view",
@@ -50,7 +54,9 @@ __all__ = [
     "materialise",
     "open_online",
     "register",
+    "remake_derived",
     "search_views",
+    "statistics",
     "training_set",
     "view_versions",
 ]

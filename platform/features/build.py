@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 
 from .. import data, registry
 from ..core import ConfigError, Ref, SchemaMismatch, Workspace, table_node
-from ..data.commits import find_committed
 from ..data.delta_log import list_tables
 from ..data.query import mentioned
 from ..registry import TableVersion
@@ -20,6 +19,7 @@ from .dtypes import TIMESTAMP, arrow_type, cast_column, require_columns
 from .lineage import view_columns
 from .view import FeatureView
 from .windows import roll
+from .written import transaction
 
 
 def compute_values(view: FeatureView, source: pa.Table | Sequence[pa.Table]) -> pa.Table:
@@ -124,8 +124,8 @@ def build_view(
     view = find_view(ws, view) if isinstance(view, str) else view
     pins = pin_sources(ws, view, table_ref)
     remember(ws, view)
-    app = (f"raylake.view/{view.version}/{'+'.join(str(pin) for pin in pins.values())}", 1)
-    known = find_committed(ws.table_url(view.ref), app) is not None
+    source = "+".join(str(pin) for pin in pins.values())
+    app, known = transaction(ws, view.ref, f"raylake.view/{view.version}/{source}")
     version = data.write(
         ws,
         str(view.ref),
@@ -135,7 +135,7 @@ def build_view(
         inputs=[*(table_node(pin.ref, pin.version) for pin in pins.values()), view.node],
         operation="build_view",
         schema_mode="evolve",
-        metadata={"raylake.view": view.version, "raylake.source": "+".join(str(pin) for pin in pins.values())},
+        metadata={"raylake.view": view.version, "raylake.source": source},
     )
     if not known:
         registry.add_column_edges(ws, view_columns(view, next(iter(pins.values())).node, version.node))

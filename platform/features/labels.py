@@ -43,9 +43,10 @@ class Asked:
         told = [*map(str, inputs), self.label, self.event_time, *limits, "keep", *self.keep]
         return content_hash({"asked": told})
 
-    def describe(self, bound: FeatureSet, inputs: Sequence[Node]) -> dict[str, Any]:
-        """What lies beside the training set, JSON-able."""
+    def describe(self, bound: FeatureSet, labels: str | None, inputs: Sequence[Node]) -> dict[str, Any]:
+        """What lies beside the training set, JSON-able; `labels` is the table's name."""
         return {
+            "labels": labels,
             "feature_set": bound.to_dict(),
             "label": self.label,
             "event_time": self.event_time,

@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from .. import data, registry
 from ..core import ConfigError, Node, Ref, SchemaMismatch, Workspace, check_name
-from ..data.commits import find_committed
 from ..data.delta_log import arrow_schema, require
 from ..registry import TableVersion
 from .as_of import Join, join_all
@@ -22,6 +21,7 @@ from .labels import Asked
 from .lineage import training_columns
 from .training_ray import Engine, engine_for, join_on_ray
 from .view import FeatureView
+from .written import transaction
 
 SAMPLE = 3
 
@@ -125,8 +125,9 @@ def training_set(
     given = () if pinned is None else (pinned.node,)
     inputs = (*given, *nodes.values(), *(view.node for view in bound.views), bound.node)
     table = Ref(name, namespace="training")
-    app = None if pinned is None else (f"raylake.training/{asked.digest(inputs)}", 1)
-    if app is not None and find_committed(ws.table_url(table), app) is not None:
+    question = f"raylake.training/{asked.digest(inputs)}"
+    app, known = (None, False) if pinned is None else transaction(ws, table, question)
+    if known:
         joined: pa.Table | pa.RecordBatchReader = schema.empty_table()  # not written: it is there
     elif engine_for(ws, labels if pinned is None else pinned, built.values(), engine) == "ray":
         joined = join_on_ray(ws, labels if pinned is None else pinned, bound, asked, built)
@@ -144,7 +145,9 @@ def training_set(
         inputs=inputs,
         operation="training_set",
         schema_mode="evolve",
-        metadata={"raylake.training_set": json.dumps(asked.describe(bound, inputs))},
+        metadata={
+            "raylake.training_set": json.dumps(asked.describe(bound, None if pinned is None else pinned.name, inputs))
+        },
     )
     registry.add_column_edges(ws, training_columns(bound, label, given[0] if given else None, nodes, version.node))
     return TrainingSet(name, version, bound, label, event_time, bound.columns, inputs)
