@@ -21,6 +21,7 @@ from .lmdb_store import LmdbStore
 from .materialise import Materialiser, drop_view, materialise
 from .online import OnlineStore, open_online
 from .partitions import join_as_of_dataset
+from .ranking import Elimination, Impact, RankedSet, Ranking, discard, eliminate, rank, rank_sets
 from .reader import FeatureReader
 from .statistics import statistics
 from .training import TrainingSet, join_features, training_set
@@ -28,15 +29,19 @@ from .view import Entity, Feature, FeatureView
 from .windows import Rolling
 
 __all__ = [
+    "Elimination",
     "Entity",
     "Feature",
     "FeatureReader",
     "FeatureSet",
     "FeatureView",
+    "Impact",
     "LmdbStore",
     "Materialiser",
     "OnDemand",
     "OnlineStore",
+    "RankedSet",
+    "Ranking",
     "Registered",
     "Remade",
     "RemadeAll",
@@ -45,7 +50,9 @@ __all__ = [
     "build_view",
     "compute_values",
     "define_set",
+    "discard",
     "drop_view",
+    "eliminate",
     "find_set",
     "find_view",
     "join_as_of",
@@ -53,6 +60,8 @@ __all__ = [
     "join_features",
     "materialise",
     "open_online",
+    "rank",
+    "rank_sets",
     "register",
     "remake_derived",
     "search_views",
