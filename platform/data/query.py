@@ -128,7 +128,7 @@ def _run(ws: Workspace, query: str, at: Mapping[str, int] | None) -> tuple[pa.Re
     pins = {Ref.parse(name).qualified: version for name, version in (at or {}).items()}
     builder = QueryBuilder()
     with _query_errors(ws, query):
-        inputs = _register(ws, builder, _mentioned(query, tables), pins)
+        inputs = _register(ws, builder, mentioned(query, tables), pins)
         return pa.RecordBatchReader.from_stream(builder.execute(query)), inputs
 
 
@@ -144,7 +144,8 @@ def _query_errors(ws: Workspace, query: str) -> Iterator[None]:
         raise DataError(f"the query cannot be run: {error}. The query was: {query}") from error
 
 
-def _mentioned(query: str, tables: list[Ref]) -> list[Ref]:
+def mentioned(query: str, tables: list[Ref]) -> list[Ref]:
+    """Those of `tables` whose name stands in a query, outside texts and comments."""
     names = {quoted or plain.lower() for quoted, plain in _NAME.findall(_SILENT.sub(" ", query))}
     main = [ref for ref in tables if ref.namespace == DEFAULT_NAMESPACE and ref.name in names]
     others = [ref for ref in tables if ref.namespace in names and ref.name in names]

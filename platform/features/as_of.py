@@ -12,6 +12,7 @@ Rules, the same in process, on Ray and (row by row) in the online store:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
@@ -26,6 +27,8 @@ KNOWN = "__known__"
 EVENT = "__event__"
 CREATED = "__created__"
 ROW = "__row__"
+LABEL = "__label__"
+ASKED = "__asked__"
 
 
 def join_as_of(
@@ -66,25 +69,58 @@ def join_as_of(
         >>> found["temp"].to_pylist()
         [41.0, None, None]
     """
-    keys = [keys] if isinstance(keys, str) else list(keys)
-    check_join(labels.schema, values.schema, keys, label_time, event_time, columns, created_time)
-    asked = _asked(labels, keys, label_time)
-    known = known_rows(values, keys, event_time, created_time)
-    joined = asked.join_asof(
-        known.select([*keys, KNOWN, ROW]), left_on=label_time, right_on=KNOWN, by=keys, check_sortedness=False
-    ).select("__label__", label_time, ROW)
-    found = joined.drop_nulls(ROW)
-    places, picked = found["__label__"].to_numpy(), found[ROW].to_numpy()
-    if ttl is not None:
-        events = _micros(values[event_time], event_time, "values").to_numpy()
-        fresh = found[label_time].to_numpy() - events[picked] <= span_micros(duration(ttl, "ttl"))
-        places, picked = places[fresh], picked[fresh]
-    rows = np.full(labels.num_rows, -1, dtype=np.int64)
-    rows[places] = picked
-    indices = pa.array(rows, mask=rows < 0)
-    for name in columns:
-        labels = labels.append_column(name, values[name].take(indices))
+    keys = (keys,) if isinstance(keys, str) else tuple(keys)
+    return join_all(labels, label_time, [Join(values, keys, event_time, tuple(columns), ttl, created_time)])
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """The values of one view to append; fields as the arguments of `join_as_of`."""
+
+    values: pa.Table
+    keys: tuple[str, ...]
+    event_time: str
+    columns: tuple[str, ...]
+    ttl: str | timedelta | None = None
+    created_time: str | None = None
+
+
+def join_all(labels: pa.Table, label_time: str, joins: Sequence[Join]) -> pa.Table:
+    """`join_as_of` of several views in one pass: labels are put in order once for all views of the same keys.
+
+    Raises:
+        SchemaMismatch: See `join_as_of`.
+    """
+    asked: dict[tuple[str, ...], pl.DataFrame] = {}
+    appended: list[tuple[str, pa.ChunkedArray]] = []
+    for one in joins:
+        there = pa.schema([*labels.schema, *(pa.field(name, column.type) for name, column in appended)])
+        check_join(there, one.values.schema, one.keys, label_time, one.event_time, one.columns, one.created_time)
+        if one.keys not in asked:
+            asked[one.keys] = _asked(labels, one.keys, label_time)
+        indices = _rows_as_of(asked[one.keys], labels.num_rows, one)
+        appended += [(name, one.values[name].take(indices)) for name in one.columns]
+    for name, column in appended:
+        labels = labels.append_column(name, column)
     return labels
+
+
+def _rows_as_of(asked: pl.DataFrame, rows: int, one: Join) -> pa.Array:
+    """For each label the row of the values that answers it, or null."""
+    keys = list(one.keys)
+    known = known_rows(one.values, keys, one.event_time, one.created_time)
+    joined = asked.join_asof(
+        known.select([*keys, KNOWN, ROW]), left_on=ASKED, right_on=KNOWN, by=keys, check_sortedness=False
+    )
+    found = joined.select(LABEL, ASKED, ROW).drop_nulls(ROW)
+    places, picked = found[LABEL].to_numpy(), found[ROW].to_numpy()
+    if one.ttl is not None:
+        events = _micros(one.values[one.event_time], one.event_time, "values").to_numpy()
+        fresh = found[ASKED].to_numpy() - events[picked] <= span_micros(duration(one.ttl, "ttl"))
+        places, picked = places[fresh], picked[fresh]
+    answers = np.full(rows, -1, dtype=np.int64)
+    answers[places] = picked
+    return pa.array(answers, mask=answers < 0)
 
 
 def known_rows(values: pa.Table, keys: Sequence[str], event_time: str, created_time: str | None) -> pl.DataFrame:
@@ -153,9 +189,9 @@ def normalised_keys(table: pa.Table, keys: Sequence[str]) -> pl.DataFrame:
 
 
 def _asked(labels: pa.Table, keys: Sequence[str], label_time: str) -> pl.DataFrame:
-    columns = {key: _key(labels[key]) for key in keys} | {label_time: _micros(labels[label_time], label_time, "labels")}
-    frame = _frame(columns).with_row_index("__label__").drop_nulls([*keys, label_time])
-    return frame.sort(label_time)
+    columns = {key: _key(labels[key]) for key in keys} | {ASKED: _micros(labels[label_time], label_time, "labels")}
+    frame = _frame(columns).with_row_index(LABEL).drop_nulls([*keys, ASKED])
+    return frame.sort(ASKED)
 
 
 def _key_type(dtype: pa.DataType, key: str) -> str:

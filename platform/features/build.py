@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from .. import data, registry
-from ..core import Ref, SchemaMismatch, Workspace, table_node
+from ..core import ConfigError, Ref, SchemaMismatch, Workspace, table_node
+from ..data.delta_log import list_tables
+from ..data.query import mentioned
 from ..registry import TableVersion
+from .catalogue import find_view, remember
 from .dtypes import TIMESTAMP, arrow_type, cast_column, require_columns
 from .lineage import view_columns
 from .view import FeatureView
 from .windows import roll
+from .written import transaction
 
 
-def compute_values(view: FeatureView, source: pa.Table) -> pa.Table:
-    """The values of `view` computed from rows of its source table; pure, in this process.
+def compute_values(view: FeatureView, source: pa.Table | Sequence[pa.Table]) -> pa.Table:
+    """The values of `view` computed from rows of its source; pure, in this process.
 
     Args:
         view: The view.
-        source: Rows of the source table.
+        source: Rows of the source table; of a view with `sql` the query's result; several tables for a `transform`
+            that takes several.
 
     Returns:
         Columns `view.schema` (keys, times, features), in the order of event time, rows of equal times in the order
@@ -41,10 +48,12 @@ def compute_values(view: FeatureView, source: pa.Table) -> pa.Table:
         [10.0, 15.0, 60.0]
     """
     where = f"view {view.name!r}"
-    table = source if view.transform is None else view.transform(source)
+    table = source if isinstance(source, pa.Table) else source[0]
+    if view.transform is not None:
+        table = view.transform(table) if isinstance(source, pa.Table) else view.transform(*source)
     if not isinstance(table, pa.Table):
         raise SchemaMismatch(f"{where}: transform must return a pyarrow.Table, not {type(table).__name__}")
-    inputs = [window.column for window in view.window]
+    inputs = [name for window in view.window for name in window.inputs]
     require_columns(table, dict.fromkeys([*view.entity.keys, *view.time_columns, *view.columns, *inputs]), where)
     for name, kind in zip(view.entity.keys, view.entity.key_types, strict=True):
         table = _set(table, name, cast_column(table[name], arrow_type(kind), name, where))
@@ -62,28 +71,44 @@ def conform_values(view: FeatureView, values: pa.Table) -> pa.Table:
     Raises:
         SchemaMismatch: A column is missing or of another type.
     """
-    where = f"values of view {view.name!r}"
-    require_columns(values, view.schema.names, where)
-    columns = [cast_column(values[field.name], field.type, field.name, where) for field in view.schema]
-    return pa.Table.from_arrays(columns, schema=view.schema)
+    return conform(values, view.schema, f"values of view {view.name!r}")
 
 
-def build_view(ws: Workspace, view: FeatureView, *, table_ref: TableVersion | Ref | str | None = None) -> TableVersion:
-    """Compute a view from one pinned version of its source table and write table ``features.<view>``.
+def conform(values: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
+    """`values` with exactly the columns and types of `schema`.
 
-    The same view (by version) over the same source version is built once; later calls return what is there.
+    Raises:
+        SchemaMismatch: A column is missing or of another type.
+    """
+    require_columns(values, schema.names, where)
+    columns = [cast_column(values[field.name], field.type, field.name, where) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def build_view(
+    ws: Workspace,
+    view: FeatureView | str,
+    *,
+    table_ref: TableVersion | Ref | str | Mapping[str, TableVersion | Ref | str] | None = None,
+) -> TableVersion:
+    """Compute a view from pinned versions of its sources and write table ``features.<view>``.
+
+    The same view (by version) over the same source versions is built once; later calls return what is there. The view
+    is registered, and the views that it is made from are built first.
 
     Args:
         ws: Workspace.
-        view: The view.
-        table_ref: Source to use, ``flights@3``; by default the newest version of `view.table`.
+        view: The view, or a reference to a registered one, ``weather@2``.
+        table_ref: Source to use, ``flights@3``; by default the newest version of the view's table. Of a view with
+            several sources a mapping from the source's name.
 
     Returns:
-        The version of ``features.<view>``; lineage: source version and view lead to it.
+        The version of ``features.<view>``; lineage: source versions and view lead to it.
 
     Raises:
-        NotFound: The source table or version does not exist.
+        NotFound: A source table or version does not exist, or the view is not registered.
         SchemaMismatch: See `compute_values`.
+        ConfigError: `table_ref` does not name a source, or `sql` reads a table that is not one.
 
     Example:
         >>> import tempfile
@@ -93,25 +118,86 @@ def build_view(ws: Workspace, view: FeatureView, *, table_ref: TableVersion | Re
         >>> source = data.write(ws, "weather", pa.table({"origin": ["EWR"], "at": [seen], "temp": [39]}))
         >>> view = FeatureView("weather", "origin", event_time="at", table="weather", columns=["temp"])
         >>> built = build_view(ws, view)
-        >>> built.name, built.rows, build_view(ws, view) == built
+        >>> built.name, built.rows, build_view(ws, "weather@1") == built
         ('features.weather', 1, True)
     """
-    source = registry.table_version(ws, str(table_ref or view.table))
-    values = compute_values(view, data.table(ws, str(source)))
-    app = (f"raylake.view/{view.version}/{source}", 1)
+    view = find_view(ws, view) if isinstance(view, str) else view
+    pins = pin_sources(ws, view, table_ref)
+    remember(ws, view)
+    source = "+".join(str(pin) for pin in pins.values())
+    app, known = transaction(ws, view.ref, f"raylake.view/{view.version}/{source}")
     version = data.write(
         ws,
         str(view.ref),
-        values,
+        view.schema.empty_table() if known else _kept(view, compute_values(view, source_rows(ws, view, pins))),
         mode="overwrite",
         app=app,
-        inputs=[table_node(source.ref, source.version), view.node],
+        inputs=[*(table_node(pin.ref, pin.version) for pin in pins.values()), view.node],
         operation="build_view",
         schema_mode="evolve",
-        metadata={"raylake.view": view.version, "raylake.source": str(source)},
+        metadata={"raylake.view": view.version, "raylake.source": source},
     )
-    registry.add_column_edges(ws, view_columns(view, source.node, version.node))
+    if not known:
+        registry.add_column_edges(ws, view_columns(view, next(iter(pins.values())).node, version.node))
+        _keep_retention(ws, view)
     return version
+
+
+def pin_sources(
+    ws: Workspace,
+    view: FeatureView,
+    given: TableVersion | Ref | str | Mapping[str, TableVersion | Ref | str] | None = None,
+) -> dict[str, TableVersion]:
+    """The version to take of each source, by its name in the view; views among them are built.
+
+    Raises:
+        NotFound: See `build_view`.
+        ConfigError: See `build_view`.
+    """
+    if given is not None and not isinstance(given, Mapping):
+        given = {view.tables[0]: given}
+    unknown = set(given or {}) - set(view.tables)
+    if unknown:
+        raise ConfigError(f"table_ref names {min(unknown)!r}; view {view.name!r} reads {', '.join(view.tables)}")
+    if view.sql:
+        read = {str(ref) for ref in mentioned(view.sql, list_tables(ws))} - set(view.tables)
+        if read:
+            raise ConfigError(
+                f"view {view.name!r}: its sql reads {min(read)!r}, which is no source: add it to table=[...]"
+            )
+    built = {str(parent.ref): parent for parent in view.parents}
+    pins = {}
+    for name in view.tables:
+        if name in (given or {}):
+            pins[name] = registry.table_version(ws, str((given or {})[name]))
+        else:
+            pins[name] = build_view(ws, built[name]) if name in built else registry.table_version(ws, name)
+    return pins
+
+
+def source_rows(ws: Workspace, view: FeatureView, pins: Mapping[str, TableVersion]) -> pa.Table | list[pa.Table]:
+    """What `compute_values` takes: the result of the view's query, its table, or its tables."""
+    if view.sql:
+        return data.sql(ws, view.sql, at={name: pin.version for name, pin in pins.items()})
+    rows = [data.table(ws, str(pin)) for pin in pins.values()]
+    return rows[0] if len(rows) == 1 else rows
+
+
+def _kept(view: FeatureView, values: pa.Table) -> pa.Table:
+    """Values within the view's retention."""
+    if view.retention is None:
+        return values
+    oldest = pa.scalar(datetime.now(UTC) - view.retention, TIMESTAMP)
+    return values.filter(pc.greater_equal(values[view.event_time], oldest))
+
+
+def _keep_retention(ws: Workspace, view: FeatureView) -> None:
+    """Let `raylake.data.clean_up` expire values between builds too."""
+    rule = data.retention_of(ws, str(view.ref))
+    keep = "" if view.retention is None else f"{max(1, int(view.retention.total_seconds()))}s"
+    wanted = replace(rule, keep=keep, by=view.event_time if keep else "")
+    if rule != wanted:
+        data.set_retention(ws, str(view.ref), wanted)
 
 
 def _set(table: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:

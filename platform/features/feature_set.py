@@ -83,6 +83,7 @@ class FeatureSet:
         features: Views and on-demand functions.
         passthrough: Columns of the label or request frame that are model inputs themselves.
         event_time: Column of the label or request frame: the moment as of which features are asked.
+        exclude: Features of the views and functions that are not inputs of the model. Functions may still read them.
         types: Types of the request's columns (see `request_columns`). Keys and event time are known; the others are
             taken over from the labels when a training set is made (`bind`).
         version: 12 hex digits, hash of all that decides the values; `event_time` and `types` describe the frame and
@@ -103,6 +104,7 @@ class FeatureSet:
     passthrough: Sequence[str] = ()
     event_time: str = "event_time"
     types: Mapping[str, str] = field(default_factory=dict)
+    exclude: Sequence[str] = ()
     version: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -110,6 +112,7 @@ class FeatureSet:
         object.__setattr__(self, "features", tuple(self.features))
         object.__setattr__(self, "passthrough", tuple(self.passthrough))
         object.__setattr__(self, "types", dict(self.types))
+        object.__setattr__(self, "exclude", tuple(sorted(set(self.exclude))))
         self._check()
         object.__setattr__(self, "version", content_hash(self.definition()))
 
@@ -121,7 +124,14 @@ class FeatureSet:
             raise ConfigError(
                 f"feature set {self.name!r} is empty: give views, on-demand features or passthrough columns"
             )
-        for kind, names in (("column", self.columns), ("feature", tuple(f.name for f in self.features))):
+        unknown = sorted(set(self.exclude) - set(self.made_columns))
+        if unknown:
+            raise ConfigError(
+                f"feature set {self.name!r} cannot exclude {unknown[0]!r}: its features are "
+                f"{', '.join(self.made_columns)}; leave a passthrough column out of passthrough instead"
+            )
+        all_columns = (*self.passthrough, *self.made_columns)
+        for kind, names in (("column", all_columns), ("feature", tuple(f.name for f in self.features))):
             doubled = sorted({name for name in names if names.count(name) > 1})
             if doubled:
                 raise ConfigError(
@@ -149,16 +159,21 @@ class FeatureSet:
         return tuple(feature for feature in self.features if isinstance(feature, OnDemand))
 
     @property
+    def made_columns(self) -> tuple[str, ...]:
+        """Names of all features that views and functions make, in order, the excluded ones too."""
+        made = [f.feature_columns if isinstance(f, FeatureView) else f.outputs for f in self.features]
+        return tuple(name for names in made for name in names)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Names of the model's input columns, in order."""
-        made = [f.feature_columns if isinstance(f, FeatureView) else f.outputs for f in self.features]
-        return (*self.passthrough, *(name for names in made for name in names))
+        return (*self.passthrough, *(name for name in self.made_columns if name not in self.exclude))
 
     @property
     def request_columns(self) -> tuple[str, ...]:
         """What a request or label frame must bring: event time, entity keys, passthrough, inputs of functions."""
         names = [self.event_time, *(key for view in self.views for key in view.entity.keys), *self.passthrough]
-        made = set(self.columns) - set(self.passthrough)
+        made = set(self.made_columns)
         names += [name for feature in self.on_demand for name in feature.inputs if name not in made]
         return tuple(dict.fromkeys(names))
 
@@ -195,9 +210,27 @@ class FeatureSet:
         found = {name: type_name(schema.field(name).type) for name in named.request_columns if name not in fixed}
         return replace(named, types=found | {k: v for k, v in self.types.items() if k in named.request_columns})
 
+    def without(self, *names: str) -> FeatureSet:
+        """The same set without some of its features or passthrough columns.
+
+        Raises:
+            ConfigError: A name is not one of `columns`.
+
+        Example:
+            >>> view = FeatureView("weather", "origin", event_time="at", table="weather", columns=["temp", "wind"])
+            >>> FeatureSet("delay", [view], passthrough=["distance"]).without("wind", "distance").columns
+            ('temp',)
+        """
+        unknown = [name for name in names if name not in self.columns]
+        if unknown:
+            raise ConfigError(f"feature set {self.name!r} has no column {unknown[0]!r}: {', '.join(self.columns)}")
+        kept = [name for name in self.passthrough if name not in names]
+        return replace(self, passthrough=kept, exclude=[*self.exclude, *(set(names) - set(self.passthrough))])
+
     def definition(self) -> dict[str, Any]:
         """What decides the values, JSON-able; `version` is its hash."""
-        return {
+        more = {"exclude": list(self.exclude)} if self.exclude else {}
+        return more | {
             "name": self.name,
             "passthrough": list(self.passthrough),
             "features": [feature.definition() for feature in self.features],

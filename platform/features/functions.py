@@ -28,7 +28,7 @@ import pyarrow as pa
 
 from ..core import ConfigError
 
-Transform = Callable[[pa.Table], pa.Table]
+Transform = Callable[..., pa.Table]  # of one table, or of one per source of a view
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +84,9 @@ class StoredFunction:
 
     ref: FunctionRef
 
-    def __call__(self, table: pa.Table) -> pa.Table:
+    def __call__(self, *tables: pa.Table) -> pa.Table:
         """Import and call the function."""
-        return self.ref.load()(table)
+        return self.ref.load()(*tables)
 
 
 def reference(function: Transform) -> FunctionRef:

@@ -13,8 +13,8 @@ from .view import FeatureView
 def view_columns(view: FeatureView, source: Node, made: Node) -> list[ColumnEdge]:
     """Column edges from a view's source table to ``features.<view>``.
 
-    A transform is a function that may read anything: then only the windows over its result would be known, which is
-    not a column of the source, so nothing is said.
+    A transform is a function that may read anything, and so may a query: then only the windows over its result would
+    be known, which is not a column of the source, so nothing is said.
 
     Example:
         >>> from raylake.features import Rolling
@@ -24,7 +24,7 @@ def view_columns(view: FeatureView, source: Node, made: Node) -> list[ColumnEdge
         >>> [(edge.source_column, edge.target_column, edge.how) for edge in edges][-1]
         ('dep_delay', 'late', 'mean over 3:00:00')
     """
-    if view.transform is not None:
+    if view.transform is not None or view.sql or len(view.tables) > 1:
         return []
     copies = [*view.entity.keys, *view.time_columns, *view.columns]
     windows = [

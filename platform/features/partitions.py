@@ -9,6 +9,7 @@ disk what does not fit. The driver sees references and row counts only.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..core import ConfigError, Workspace, ensure_ray
-from .as_of import check_join, join_as_of, normalised_keys
+from .as_of import Join, check_join, join_all, normalised_keys
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -70,27 +71,74 @@ def join_as_of_dataset(
     import ray
 
     ensure_ray(ws)
-    keys = [keys] if isinstance(keys, str) else list(keys)
-    names: dict[str, Any] = {"label_time": label_time, "event_time": event_time, "created_time": created_time}
-    names |= {"keys": keys, "columns": list(columns)}
+    keys = (keys,) if isinstance(keys, str) else tuple(keys)
     labels, values = labels.materialize(), values.materialize()
-    check_join(_schema(labels), _schema(values), **names)
-    count = partitions if partitions is not None else _partitions(labels, values)
+    rows = labels.to_arrow_refs()
+    side = Side(values.to_arrow_refs(), event_time, tuple(columns), ttl, created_time)
+    check_join(_schema(labels), _schema(values), keys, label_time, event_time, columns, created_time)
+    count = (
+        partitions
+        if partitions is not None
+        else partitions_for((labels.size_bytes() or 0) + (values.size_bytes() or 0))
+    )
+    answers = join_blocks(rows, keys, label_time, [side], count)
+    attach = ray.remote(attach_answers)
+    return ray.data.from_arrow_refs([attach.remote(block, *found) for block, found in zip(rows, answers, strict=True)])
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The values of one view: references of Arrow blocks; the rest as the arguments of `join_as_of`."""
+
+    blocks: Sequence[Any]
+    event_time: str
+    columns: tuple[str, ...]
+    ttl: str | timedelta | None = None
+    created_time: str | None = None
+
+    @property
+    def times(self) -> tuple[str, ...]:
+        """Event time, and created time if there is one."""
+        return (self.event_time,) if self.created_time is None else (self.event_time, self.created_time)
+
+
+def join_blocks(
+    labels: Sequence[Any], keys: Sequence[str], label_time: str, sides: Sequence[Side], count: int
+) -> list[list[Any]]:
+    """Join views of the same keys to blocks of labels in one pass; nothing is looked at or moved by the driver.
+
+    Args:
+        labels: References of Arrow blocks.
+        keys: Key columns.
+        label_time: Time column of the labels.
+        sides: The views.
+        count: Number of partitions.
+
+    Returns:
+        For each block `count` references, whose tables `attach_answers` takes.
+
+    Raises:
+        ConfigError: `count` is below 1.
+    """
+    import ray
+
     if count < 1:
         raise ConfigError(f"partitions {count} is not valid: use 1 or more")
-    times = [event_time] if created_time is None else [event_time, created_time]
-    rows = labels.to_arrow_refs()
-    left = _split(rows, count, keys, [*keys, label_time])
-    right = _split(values.to_arrow_refs(), count, keys, list(dict.fromkeys([*keys, *times, *columns])))
-    join = ray.remote(num_returns=len(rows))(_join_partition)
+    left = _split(labels, count, keys, [*keys, label_time])
+    right = [_split(one.blocks, count, keys, [*keys, *one.times, *one.columns]) for one in sides]
+    told = [(len(one.blocks), replace(one, blocks=())) for one in sides]
+    join = ray.remote(num_returns=len(labels))(_join_partition)
     joined = []
     for part in range(count):
-        made = join.remote(names, ttl, len(rows), *[b[part] for b in left], *[b[part] for b in right])
+        blocks = [block[part] for side in [left, *right] for block in side]
+        made = join.remote(tuple(keys), label_time, len(labels), told, *blocks)
         joined.append(made if isinstance(made, list) else [made])
-    attach = ray.remote(_attach)
-    return ray.data.from_arrow_refs(
-        [attach.remote(block, *[parts[i] for parts in joined]) for i, block in enumerate(rows)]
-    )
+    return [[parts[index] for parts in joined] for index in range(len(labels))]
+
+
+def partitions_for(size: int) -> int:
+    """Number of partitions for so many bytes."""
+    return max(1, -(-size // PARTITION_BYTES))
 
 
 def _schema(dataset: Dataset) -> pa.Schema:
@@ -101,11 +149,6 @@ def _schema(dataset: Dataset) -> pa.Schema:
             "a dataset to join must have at least one row and Arrow blocks; give it as a pyarrow.Table instead"
         )
     return base
-
-
-def _partitions(*datasets: Dataset) -> int:
-    size = sum(dataset.size_bytes() or 0 for dataset in datasets)
-    return max(1, -(-size // PARTITION_BYTES))
 
 
 def _split(blocks: Sequence[Any], count: int, keys: Sequence[str], columns: Sequence[str]) -> list[list[Any]]:
@@ -129,18 +172,24 @@ def _split_block(block: pa.Table, index: int, count: int, keys: Sequence[str], c
     return parts if count > 1 else parts[0]
 
 
-def _join_partition(names: dict[str, Any], ttl: Any, blocks: int, *parts: pa.Table) -> Any:
+def _join_partition(
+    keys: tuple[str, ...], label_time: str, blocks: int, sides: Sequence[tuple[int, Side]], *parts: pa.Table
+) -> Any:
     """Join one partition, whose first `blocks` parts are labels; the answers, one table per labels block."""
-    left, right = pa.concat_tables(parts[:blocks]), pa.concat_tables(parts[blocks:])
-    joined = join_as_of(left, right.drop([_BLOCK, _PLACE]), ttl=ttl, **names)
-    answer = joined.select([_PLACE, *names["columns"]])
+    left = pa.concat_tables(parts[:blocks])
+    start, joins = blocks, []
+    for count, side in sides:
+        values = pa.concat_tables(parts[start : start + count], promote_options="permissive").drop([_BLOCK, _PLACE])
+        joins.append(Join(values, keys, side.event_time, side.columns, side.ttl, side.created_time))
+        start += count
+    answer = join_all(left, label_time, joins).select([_PLACE, *(name for one in joins for name in one.columns)])
     bounds = np.searchsorted(left[_BLOCK].to_numpy(), np.arange(blocks + 1))  # parts came in block order
     tables = [answer.slice(bounds[i], bounds[i + 1] - bounds[i]) for i in range(blocks)]
     return tables if blocks > 1 else tables[0]
 
 
-def _attach(block: pa.Table, *answers: pa.Table) -> pa.Table:
-    """A labels block with its answers, in its own order."""
+def attach_answers(block: pa.Table, *answers: pa.Table) -> pa.Table:
+    """A labels block with its answers of every partition, in its own order."""
     merged = pa.concat_tables(answers)
     place = np.empty(block.num_rows, dtype=np.int64)
     place[merged[_PLACE].to_numpy()] = np.arange(block.num_rows)

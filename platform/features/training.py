@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from .. import data, registry
 from ..core import ConfigError, Node, Ref, SchemaMismatch, Workspace, check_name
+from ..data.delta_log import arrow_schema, require
 from ..registry import TableVersion
-from .as_of import join_as_of
+from .as_of import Join, join_all
 from .build import build_view, conform_values
-from .dtypes import TIMESTAMP, cast_column, micros, require_columns
+from .catalogue import find_set, remember
 from .feature_set import FeatureSet
+from .labels import Asked
 from .lineage import training_columns
-from .view import FeatureView, content_hash
+from .training_ray import Engine, engine_for, join_on_ray
+from .view import FeatureView
+from .written import transaction
 
 SAMPLE = 3
 
@@ -58,10 +61,11 @@ def training_set(
     labels: str | TableVersion | pa.Table,
     label: str,
     event_time: str,
-    feature_set: FeatureSet,
+    feature_set: FeatureSet | str,
     where: tuple[datetime | None, datetime | None] | None = None,
     keep: Sequence[str] = (),
     views: Mapping[str, TableVersion] | None = None,
+    engine: Engine = "auto",
 ) -> TrainingSet:
     """Join labels to the features known at each label's moment, and write table ``training.<name>``.
 
@@ -75,11 +79,14 @@ def training_set(
             `request_columns`, `label` and `keep`.
         label: Column to learn.
         event_time: Column (timestamp with time zone): as of when features are asked.
-        feature_set: The features.
+        feature_set: The features, or a reference to a registered set, ``late-arrival@1``.
         where: Only labels with ``start <= event_time < end``; either may be None.
         keep: Further columns of the labels to carry along; not features.
         views: For a view's name the version of ``features.<view>`` to use; others are built from their newest
             source version (see `build_view`).
+        engine: ``process`` joins in this process without Ray, ``ray`` by key in Ray tasks, in memory that does not
+            grow with the tables; the answer is the same. ``auto`` goes by the size of labels and values together:
+            Ray above 2 GiB in memory.
 
     Returns:
         The training set; its table has event time, keys, `keep`, features and label, each column once.
@@ -104,71 +111,46 @@ def training_set(
         {'temp': [39.0, None], 'late': [True, False]}
     """
     check_name(name, "training set")
+    feature_set = find_set(ws, feature_set) if isinstance(feature_set, str) else feature_set
+    remember(ws, feature_set)
     unknown = set(views or {}) - {view.name for view in feature_set.views}
     if unknown:
         raise ConfigError(f"views names {min(unknown)!r}, which is no view of feature set {feature_set.name!r}")
-    rows, inputs = _labels(ws, labels)
-    frame, bound = prepare_labels(rows, feature_set, label=label, event_time=event_time, where=where, keep=keep)
-    labelled = inputs[0] if inputs else None
-    tables: dict[str, pa.Table] = {}
-    nodes: dict[str, Node] = {}
-    for view in bound.views:
-        built = (views or {}).get(view.name) or build_view(ws, view)
-        inputs = (*inputs, built.node)
-        nodes[view.name] = built.node
-        tables[view.name] = conform_values(view, data.table(ws, str(built), columns=view.schema.names))
-    joined = join_features(frame, bound, tables)
-    inputs = (*inputs, *(view.node for view in bound.views), bound.node)
-    app = None
-    if not isinstance(labels, pa.Table):
-        asked = [*map(str, inputs), label, event_time, *(str(limit) for limit in where or ()), "keep", *keep]
-        app = (f"raylake.training/{content_hash({'asked': asked})}", 1)
-    order = dict.fromkeys([event_time, *bound.request_columns, *keep, *bound.columns, label])
+    pinned = None if isinstance(labels, pa.Table) else registry.table_version(ws, str(labels))
+    asked = Asked(label, event_time, where, tuple(keep))
+    schema = labels.schema if isinstance(labels, pa.Table) else arrow_schema(require(ws, Ref.parse(str(pinned))))
+    bound = asked.prepare(schema.empty_table(), feature_set)[1]
+    built = {view.name: (views or {}).get(view.name) or build_view(ws, view) for view in bound.views}
+    nodes = {one: version.node for one, version in built.items()}
+    given = () if pinned is None else (pinned.node,)
+    inputs = (*given, *nodes.values(), *(view.node for view in bound.views), bound.node)
+    table = Ref(name, namespace="training")
+    question = f"raylake.training/{asked.digest(inputs)}"
+    app, known = (None, False) if pinned is None else transaction(ws, table, question)
+    if known:
+        joined: pa.Table | pa.RecordBatchReader = schema.empty_table()  # not written: it is there
+    elif engine_for(ws, labels if pinned is None else pinned, built.values(), engine) == "ray":
+        joined = join_on_ray(ws, labels if pinned is None else pinned, bound, asked, built)
+    else:
+        rows = labels if isinstance(labels, pa.Table) else data.table(ws, str(pinned))
+        frame = asked.prepare(rows, feature_set)[0]
+        joined = join_features(frame, bound, {view.name: _values(ws, view, built[view.name]) for view in bound.views})
+        joined = joined.select(asked.order(bound))
     version = data.write(
         ws,
-        str(Ref(name, namespace="training")),
-        joined.select(list(order)),
+        str(table),
+        joined,
         mode="overwrite",
         app=app,
         inputs=inputs,
         operation="training_set",
         schema_mode="evolve",
-        metadata={"raylake.training_set": json.dumps(_description(bound, label, event_time, inputs))},
+        metadata={
+            "raylake.training_set": json.dumps(asked.describe(bound, None if pinned is None else pinned.name, inputs))
+        },
     )
-    registry.add_column_edges(ws, training_columns(bound, label, labelled, nodes, version.node))
+    registry.add_column_edges(ws, training_columns(bound, label, given[0] if given else None, nodes, version.node))
     return TrainingSet(name, version, bound, label, event_time, bound.columns, inputs)
-
-
-def prepare_labels(
-    rows: pa.Table,
-    feature_set: FeatureSet,
-    *,
-    label: str,
-    event_time: str,
-    where: tuple[datetime | None, datetime | None] | None = None,
-    keep: Sequence[str] = (),
-) -> tuple[pa.Table, FeatureSet]:
-    """The columns of `rows` that a training set needs, typed and filtered, and the feature set bound to them.
-
-    Raises:
-        SchemaMismatch: See `training_set`.
-        ConfigError: `label` or a kept column has the name of a feature.
-    """
-    bound = feature_set.bind(rows.schema, event_time)
-    made = set(bound.columns) - set(bound.passthrough)
-    for name in (label, *keep):
-        if name in made or (name == label and name in bound.passthrough):
-            raise ConfigError(
-                f"column {name!r} of the labels is a feature of {feature_set.name!r} too: rename one of them"
-            )
-    require_columns(rows, dict.fromkeys([label, *keep]), "labels")
-    frame = bound.cast_request(rows, "labels")
-    for name in dict.fromkeys([label, *keep]):
-        if name not in frame.column_names:
-            frame = frame.append_column(name, rows[name])
-    if frame[event_time].null_count:
-        raise SchemaMismatch(f"labels: {event_time!r} is null in {frame[event_time].null_count} rows: leave them out")
-    return _between(frame, event_time, where), bound
 
 
 def join_features(frame: pa.Table, feature_set: FeatureSet, tables: Mapping[str, pa.Table]) -> pa.Table:
@@ -194,10 +176,18 @@ def join_features(frame: pa.Table, feature_set: FeatureSet, tables: Mapping[str,
         >>> join_features(asked, FeatureSet("delay", [view], event_time="at"), {"weather": weather})["temp"].to_pylist()
         [39.0, None]
     """
-    joined = frame
-    for view in feature_set.views:
-        joined = _join_view(joined, view, tables[view.name], feature_set.event_time)
+    joined = join_all(frame, feature_set.event_time, [_join(view, tables[view.name]) for view in feature_set.views])
     done = feature_set.compute_on_demand(joined)
+    check_rows_alone(joined, done, feature_set)
+    return done
+
+
+def check_rows_alone(joined: pa.Table, done: pa.Table, feature_set: FeatureSet) -> None:
+    """Make sure on some rows that on-demand functions look at one row at a time.
+
+    Raises:
+        SchemaMismatch: An answer for a row alone is another than among all rows.
+    """
     # A function that looks at its neighbours would answer otherwise at serving, where it sees one row.
     for index in range(min(SAMPLE, done.num_rows)):
         alone = feature_set.compute_on_demand(joined.slice(index, 1))
@@ -210,46 +200,16 @@ def join_features(frame: pa.Table, feature_set: FeatureSet, tables: Mapping[str,
                         f"on-demand feature {feature.name!r}: {name!r} is {alone[name][0]} for row {index} alone and "
                         f"{done[name][index]} among all rows: its answer must depend on the row itself only"
                     )
-    return done
 
 
-def _join_view(frame: pa.Table, view: FeatureView, values: pa.Table, event_time: str) -> pa.Table:
-    return join_as_of(
-        frame,
-        values,
-        keys=view.entity.keys,
-        label_time=event_time,
-        event_time=view.event_time,
-        columns=view.feature_columns,
-        ttl=view.ttl,
-        created_time=view.created_time,
-    )
+def _join(view: FeatureView, values: pa.Table) -> Join:
+    return Join(values, tuple(view.entity.keys), view.event_time, view.feature_columns, view.ttl, view.created_time)
 
 
-def _labels(ws: Workspace, labels: str | TableVersion | pa.Table) -> tuple[pa.Table, tuple[Node, ...]]:
-    if isinstance(labels, pa.Table):
-        return labels, ()
-    version = registry.table_version(ws, str(labels))
-    return data.table(ws, str(version)), (version.node,)
-
-
-def _between(frame: pa.Table, event_time: str, where: tuple[datetime | None, datetime | None] | None) -> pa.Table:
-    for limit, keep in zip(where or (), (pc.greater_equal, pc.less), strict=False):
-        if limit is not None:
-            moment = pa.scalar(micros(limit, "where"), pa.int64()).cast(TIMESTAMP)
-            frame = frame.filter(keep(cast_column(frame[event_time], TIMESTAMP, event_time, "labels"), moment))
-    return frame
+def _values(ws: Workspace, view: FeatureView, built: TableVersion) -> pa.Table:
+    return conform_values(view, data.table(ws, str(built), columns=view.schema.names))
 
 
 def _same(left: pa.Scalar, right: pa.Scalar) -> bool:
     a, b = left.as_py(), right.as_py()
     return bool(a == b or (a != a and b != b))
-
-
-def _description(feature_set: FeatureSet, label: str, event_time: str, inputs: Sequence[Node]) -> dict[str, object]:
-    return {
-        "feature_set": feature_set.to_dict(),
-        "label": label,
-        "event_time": event_time,
-        "inputs": [str(node) for node in inputs],
-    }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -61,9 +62,19 @@ def as_of_oracle(
 
 
 def window_oracle(
-    row: Row, rows: Sequence[Row], *, keys: Sequence[str], event_time: str, column: str, over: timedelta, agg: str
-) -> float | None:
+    row: Row,
+    rows: Sequence[Row],
+    *,
+    keys: Sequence[str],
+    event_time: str,
+    column: str,
+    over: timedelta,
+    agg: str,
+    where: Callable[[Row], bool] = lambda row: True,
+) -> Any:
     """The value that one `raylake.features.Rolling` must have at `row`, by looking at every row.
+
+    Rows of one event time count in the order of `rows`.
 
     Example:
         >>> rows = [{"k": 1, "t": datetime(2013, 1, 1, h), "x": float(h)} for h in (1, 2, 4)]
@@ -71,20 +82,70 @@ def window_oracle(
         6.0
     """
     now = row[event_time]
-    cells = [
-        other[column]
+    inside = [
+        other
         for other in rows
         if all(other[key] == row[key] for key in keys)
         and now - over < other[event_time] <= now
+        and where(other)
         and other[column] is not None
-        and math.isfinite(other[column])
+        and (not isinstance(other[column], float) or math.isfinite(other[column]))
     ]
-    if agg == "count":
-        return float(len(cells))
+    cells = [other[column] for other in sorted(inside, key=lambda other: other[event_time])]
+    if agg in ("count", "distinct"):
+        return float(len(cells if agg == "count" else set(cells)))
     if not cells:
         return None
     if agg.startswith("share_above:"):
         limit = float(agg.partition(":")[2])
         return sum(1.0 for cell in cells if cell > limit) / len(cells)
-    answers: dict[str, float] = {"sum": math.fsum(cells), "min": min(cells), "max": max(cells)}
-    return answers["sum"] / len(cells) if agg == "mean" else answers[agg]
+    if agg == "std":
+        return statistics.stdev(cells) if len(cells) > 1 else None
+    if agg == "last":
+        return cells[-1]
+    if agg in ("min", "max"):
+        return min(cells) if agg == "min" else max(cells)
+    return math.fsum(cells) / (len(cells) if agg == "mean" else 1)
+
+
+def known_window_oracle(
+    label: Row,
+    rows: Sequence[Row],
+    *,
+    keys: Sequence[str],
+    label_time: str,
+    event_time: str,
+    created_time: str,
+    **window: Any,
+) -> Any:
+    """What a window must be for a label: over the rows known at its time, ending with the last event among them.
+
+    Args:
+        label: Keys and time of the label.
+        rows: All rows of the view's source.
+        keys: Key columns.
+        label_time: Time column of the label.
+        event_time: Event time column of the rows.
+        created_time: When each row became known; null: at its event.
+        window: ``column``, ``over``, ``agg`` and ``where`` as for `window_oracle`.
+
+    Example:
+        >>> at = lambda hour: datetime(2013, 1, 1, hour)
+        >>> rows = [{"k": 1, "e": at(h), "c": at(c), "x": 1.0} for h, c in ((1, 1), (2, 9), (3, 3))]
+        >>> names = {"keys": ["k"], "label_time": "t", "event_time": "e", "created_time": "c"}
+        >>> window = {"column": "x", "over": timedelta(hours=3), "agg": "sum"}
+        >>> [known_window_oracle({"k": 1, "t": at(hour)}, rows, **names, **window) for hour in (0, 4, 9)]
+        [None, 2.0, 3.0]
+    """
+    now = label[label_time]
+    known = [
+        (row[created_time] or row[event_time], index, row)
+        for index, row in enumerate(rows)
+        if all(row[key] == label[key] for key in keys)
+        and max(row[event_time], row[created_time] or row[event_time]) <= now
+    ]
+    if not known:
+        return None
+    known.sort(key=lambda one: one[:2])
+    last = max(known, key=lambda one: (one[2][event_time], one[0], one[1]))[2]
+    return window_oracle(last, [row for _, _, row in known], keys=keys, event_time=event_time, **window)

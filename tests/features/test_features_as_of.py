@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raylake.core import SchemaMismatch
+from raylake.features import rolling
 from raylake.features.as_of import join_as_of
 from raylake.features.windows import Rolling, roll
-from raylake.testing.as_of import as_of_oracle, window_oracle
+from raylake.testing.as_of import as_of_oracle, known_window_oracle, window_oracle
 
 START = datetime(2013, 3, 10, tzinfo=UTC)
 STAMP = pa.timestamp("us", tz="UTC")
@@ -61,33 +63,72 @@ def test_join_equals_brute_force(case: dict[str, Any]) -> None:
     assert joined.select(["x", "s"]).to_pylist() == expected
 
 
+AGGREGATES = ["mean", "sum", "min", "max", "std", "count", "distinct", "last", "share_above:15"]
+cells = st.one_of(st.none(), st.floats(-1e6, 1e6), st.sampled_from([float("nan"), float("inf"), 15.0, 1.0]))
+hours = st.integers(0, 10).map(lambda n: START + timedelta(hours=n))
+events = st.fixed_dictionaries(
+    {
+        "k": st.sampled_from(["a", "b"]),
+        "n": st.sampled_from([1, 2]),
+        "e": hours,
+        "c": st.one_of(st.none(), hours),
+        "x": cells,
+        "s": st.sampled_from(["yes", "no", None]),
+    }
+)
+TYPES = {"k": pa.string(), "n": pa.int64(), "e": STAMP, "c": STAMP, "x": pa.float64(), "s": pa.string()}
+
+
+def _windows(over: timedelta) -> list[Rolling]:
+    plain = [Rolling("x", over, agg, agg) for agg in AGGREGATES]
+    some = [Rolling("x", over, agg, f"{agg} yes", [("s", "==", "yes")]) for agg in ("sum", "count", "last")]
+    return [*plain, *some, *(Rolling("s", over, agg, f"s {agg}") for agg in ("count", "distinct", "last"))]
+
+
+def _expected(window: Rolling) -> dict[str, Any]:
+    yes = {"where": lambda row: row["s"] == "yes"} if window.where else {}
+    return {"column": window.column, "over": window.span, "agg": window.agg, **yes}
+
+
+def _close(found: Any, expected: Any) -> bool:
+    if isinstance(expected, float):
+        return bool(found == pytest.approx(expected, rel=1e-6, abs=1e-3))
+    return bool(found == expected)
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows=st.lists(events, max_size=25), span=st.integers(1, 5))
+def test_windows_equal_brute_force(rows: list[dict[str, Any]], span: int) -> None:
+    table = _table(rows, TYPES)
+    windows = _windows(timedelta(hours=span))
+    rolled = roll(table, windows, keys=["k", "n"], event_time="e")
+    assert rolled.select(["k", "n", "e", "c", "s"]).equals(table.drop(["x"]))
+    for window in windows:
+        found = rolled[window.name].to_pylist()
+        for row, value in zip(rows, found, strict=True):
+            expected = window_oracle(row, rows, keys=["k", "n"], event_time="e", **_expected(window))
+            assert _close(value, expected), (window.name, value, expected)
+
+
 @settings(max_examples=200, deadline=None)
 @given(
-    rows=st.lists(
-        st.fixed_dictionaries(
-            {
-                "k": st.sampled_from(["a", "b"]),
-                "t": st.integers(0, 10).map(lambda n: START + timedelta(hours=n)),
-                "x": st.one_of(st.none(), st.floats(-1e6, 1e6), st.sampled_from([float("nan"), float("inf"), 15.0])),
-            }
-        ),
-        max_size=25,
-    ),
-    hours=st.integers(1, 5),
+    rows=st.lists(events, max_size=20),
+    labels=st.lists(st.fixed_dictionaries({"k": st.sampled_from(["a", "b"]), "n": st.just(1), "t": hours}), max_size=8),
+    span=st.integers(1, 5),
 )
-def test_windows_equal_brute_force(rows: list[dict[str, Any]], hours: int) -> None:
-    over = timedelta(hours=hours)
-    aggregates = ["mean", "sum", "min", "max", "count", "share_above:15"]
-    table = _table(rows, {"k": pa.string(), "t": STAMP, "x": pa.float64()})
-    windows = [Rolling("x", over=over, agg=agg, name=agg) for agg in aggregates]
-    rolled = roll(table, windows, keys=["k"], event_time="t")
-    assert rolled.drop(aggregates).slice(0, 0).equals(table.slice(0, 0)) and rolled.num_rows == table.num_rows
-    for index, row in enumerate(rows):
-        for agg in aggregates:
-            expected = window_oracle(row, rows, keys=["k"], event_time="t", column="x", over=over, agg=agg)
-            found = rolled[agg][index].as_py()
-            close = None if expected is None else pytest.approx(expected, rel=1e-9, abs=1e-6)
-            assert found == close, (index, agg)
+def test_windows_over_what_was_known_equal_brute_force(
+    rows: list[dict[str, Any]], labels: list[dict[str, Any]], span: int
+) -> None:
+    windows = _windows(timedelta(hours=span))
+    names = {"keys": ["k", "n"], "event_time": "e", "created_time": "c"}
+    rolled = roll(_table(rows, TYPES), windows, **names)
+    assert rolled.num_rows <= len(rows)
+    asked = _table(labels, {"k": pa.string(), "n": pa.int64(), "t": STAMP})
+    joined = join_as_of(asked, rolled, label_time="t", columns=[window.name for window in windows], **names)
+    for window in windows:
+        for label, value in zip(labels, joined[window.name].to_pylist(), strict=True):
+            expected = known_window_oracle(label, rows, label_time="t", **names, **_expected(window))
+            assert _close(value, expected), (window.name, label, value, expected)
 
 
 def test_a_backfilled_event_is_not_used_before_it_was_known_even_inside_a_window() -> None:
@@ -101,7 +142,24 @@ def test_a_backfilled_event_is_not_used_before_it_was_known_even_inside_a_window
     rolled = roll(table, [window], keys=["k"], event_time="e", created_time="c")
     labels = _table([{"k": "a", "t": START + timedelta(hours=h)} for h in (2, 24 * 10)], {"k": pa.string(), "t": STAMP})
     joined = join_as_of(labels, rolled, keys="k", label_time="t", event_time="e", created_time="c", columns=["mean"])
-    assert joined["mean"].to_pylist() == [10.0, 40.0]
+    assert joined["mean"].to_pylist() == [15.0, 40.0]
+
+
+@pytest.mark.parametrize("pairs", [1, 7])
+def test_rows_that_come_late_are_put_together_in_chunks_of_any_size(
+    monkeypatch: pytest.MonkeyPatch, pairs: int
+) -> None:
+    dice = random.Random(1)
+    rows = [
+        {"k": "ab"[n % 2], "e": START + timedelta(minutes=n), "x": float(n), "c": START + timedelta(minutes=n + late)}
+        for n, late in ((n, dice.randrange(60)) for n in range(200))
+    ]
+    table = _table(rows, {"k": pa.string(), "e": STAMP, "c": STAMP, "x": pa.float64()})
+    window = Rolling("x", over="30m", agg="sum", name="sum")
+    names = {"keys": ["k"], "event_time": "e", "created_time": "c"}
+    whole = roll(table, [window], **names)
+    monkeypatch.setattr(rolling, "PAIRS", pairs)
+    assert roll(table, [window], **names).equals(whole)
 
 
 def test_other_time_zones_and_units_are_the_same_moments() -> None:

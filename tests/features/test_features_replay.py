@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from raylake.core import ConfigError, InvalidRequest, NotFound, StorageError, Workspace
 from raylake.features import FeatureReader, FeatureSet, LmdbStore, Materialiser, compute_values, join_features
 from raylake.features.codec import ViewCodec
-from raylake.features.training import prepare_labels
+from raylake.features.labels import prepare_labels
 
 origins = st.sampled_from(["EWR", "JFK", "ü" * 200, ""])
 hours = st.integers(0, 12)

@@ -9,21 +9,27 @@ from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from feature_cases import CALENDAR, STAMP, at, rank_of_rows, warm
 
 from raylake import data, registry
 from raylake.core import ConfigError, NotFound, SchemaMismatch, Workspace
 from raylake.features import (
+    Entity,
     FeatureReader,
     FeatureSet,
     FeatureView,
     OnDemand,
     Rolling,
+    build,
     build_view,
     drop_view,
     materialise,
     open_online,
+    partitions,
+    training,
+    training_ray,
     training_set,
 )
 from raylake.testing.as_of import as_of_oracle, window_oracle
@@ -38,6 +44,12 @@ BUSY = FeatureView(
     ttl="2h",
 )
 FEATURES = FeatureSet("delay", [WEATHER, BUSY, CALENDAR], passthrough=["origin", "fare"])
+
+
+def fares(table: pa.Table) -> pa.Table:
+    """A fare for every second flight."""
+    even = table.filter(pc.equal(pc.bit_wise_and(table["id"], 1), 0))
+    return even.append_column("was", even["fare"])
 
 
 @pytest.fixture
@@ -62,7 +74,7 @@ def _table(rows: list[tuple[Any, ...]], types: dict[str, pa.DataType]) -> pa.Tab
 
 def _make(ws: Workspace, **change: Any) -> Any:
     given: dict[str, Any] = {"labels": "flights", "label": "late", "event_time": "t", "feature_set": FEATURES}
-    return training_set(ws, "delays", **(given | {"keep": ["id"]} | change))
+    return training_set(ws, change.pop("name", "delays"), **(given | {"keep": ["id"]} | change))
 
 
 def test_a_view_is_built_once_per_source_version(lake: Workspace) -> None:
@@ -189,3 +201,42 @@ def test_materialise_serves_what_was_trained_on(lake: Workspace) -> None:
                 assert reader.assemble(one.select(["t", "origin", "fare"])).equals(one.select(made.columns))
     assert materialise(lake, WEATHER, until=at(24)) > 0
     assert drop_view(lake, WEATHER) > 0 and drop_view(lake, WEATHER) == 0
+
+
+def _write_in_files(ws: Workspace, name: str, parts: int) -> None:
+    """The same rows in the same order, but in several files."""
+    rows = data.table(ws, name)
+    size = -(-rows.num_rows // parts)
+    for index in range(parts):
+        data.write(ws, name, rows.slice(index * size, size), mode="append" if index else "overwrite")
+
+
+def test_ray_gives_the_same_rows_in_the_same_order(lake: Workspace, ray_cluster: None, monkeypatch: Any) -> None:
+    _write_in_files(lake, "flights", 3)
+    _write_in_files(lake, "weather", 2)
+    same_keys = replace(WEATHER, name="again", transform=None, ttl=None, columns=["hot"], window=Rolling("temp", "9h"))
+    other_keys = FeatureView("fares", "id", event_time="t", table="flights", columns=["was"], transform=fares)
+    other_keys = replace(other_keys, entity=Entity("id", types={"id": "int64"}))
+    same_keys = replace(same_keys, columns=())
+    features = FeatureSet("delay", [WEATHER, other_keys, BUSY, same_keys, CALENDAR], passthrough=["origin", "fare"])
+    expected = data.table(lake, str(_make(lake, feature_set=features, where=(at(3), at(40)), engine="process").version))
+    monkeypatch.setattr(partitions, "PARTITION_BYTES", 4000)
+    by_ray = _make(lake, name="by-ray", feature_set=features, where=(at(3), at(40)), engine="ray")
+    found = data.table(lake, str(by_ray.version))
+    assert found.equals(expected) and found["was"].null_count < found.num_rows
+    monkeypatch.setattr(training_ray, "IN_PROCESS_BYTES", 100)
+    monkeypatch.setattr(training_ray, "BLOCK_ROWS", 70)
+    monkeypatch.setattr(training, "join_features", None)
+    in_memory = _make(lake, name="rows", labels=data.table(lake, "flights"), feature_set=features)
+    assert data.table(lake, str(in_memory.version)).num_rows == 200
+    with pytest.raises(ConfigError, match="engine 'spark'"):
+        _make(lake, engine="spark")
+    with pytest.raises(SchemaMismatch, match="'departed' is null in"):
+        _make(lake, event_time="departed", name="null", engine="ray")
+
+
+def test_the_same_question_is_not_computed_twice(lake: Workspace, monkeypatch: Any) -> None:
+    made = _make(lake)
+    monkeypatch.setattr(training, "join_features", None)
+    monkeypatch.setattr(build, "compute_values", None)
+    assert _make(lake) == made

@@ -4,6 +4,7 @@ from .access import AuditRow, TokenRow
 from .artifacts import ArtifactEntryRow
 from .base import MAPPERS, Row
 from .catalog import TableVersionRow
+from .features import FeatureDefinitionRow
 from .governance import ColumnInfoRow, TableInfoRow
 from .journal import AlertRow, EventRow
 from .lineage import ColumnEdgeRow, EdgeRow, LineageEventRow, NodeRow
@@ -55,6 +56,7 @@ __all__ = [
     "LoggedModelTagRow",
     "LineageEventRow",
     "ExperimentRow",
+    "FeatureDefinitionRow",
     "ExperimentTagRow",
     "LatestMetricRow",
     "MAPPERS",
