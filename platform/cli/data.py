@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import JsonOption, WorkspaceOption, load_object, open_workspace, print_json, show
+from .options import JsonOption, WorkspaceOption, existing_workspace, load_object, open_workspace, print_json, show
 
 if TYPE_CHECKING:
     from ..data import Source
@@ -48,7 +48,7 @@ def tables(workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
     """The newest version of every table."""
     from .. import registry
 
-    found = registry.tables(open_workspace(workspace))
+    found = registry.tables(existing_workspace(workspace))
     show(found, ("name", "version", "rows", "operation", "created_at"), as_json=json, title="tables")
 
 
@@ -57,7 +57,7 @@ def versions(table: str, workspace: WorkspaceOption = None, json: JsonOption = F
     """All recorded versions of a table."""
     from .. import registry
 
-    ws = open_workspace(workspace)
+    ws = existing_workspace(workspace)
     found = registry.table_versions(ws, table) or [registry.table_version(ws, table)]
     show(found, ("name", "version", "rows", "operation", "created_at"), as_json=json, title="versions")
 
@@ -72,7 +72,7 @@ def sql(
     """Query the tables with SQL."""
     from .. import data
 
-    result = data.sql(open_workspace(workspace), query)
+    result = data.sql(existing_workspace(workspace), query)
     rows = result.slice(0, limit).to_pylist()
     if json:
         print_json(rows)
