@@ -61,7 +61,7 @@ order = st.builds(
     ),
     st.sampled_from(["ASC", "DESC"]),
 )
-orders = st.lists(order, max_size=2, unique_by=lambda text: text.replace("parameter", "params").rsplit(" ", 1)[0])
+orders = st.lists(order, max_size=2, unique_by=lambda text: (parse_order(text).kind, parse_order(text).key))
 
 
 def populate(ws: Workspace, random: Any) -> None:
