@@ -176,6 +176,9 @@ def _write(text: str, out: Path | None) -> None:
 
 def _print_trees(graph: LineageGraph, direction: Direction) -> None:
     console = Console()
+    if not graph.edges:
+        console.print(f"nothing is recorded of what {graph.start} was made from or made into", highlight=False)
+        return
     for way, up in (("made from", True), ("made into", False)):
         if direction is (Direction.DOWNSTREAM if up else Direction.UPSTREAM):
             continue

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote
 
+from anyio.from_thread import start_blocking_portal
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from sqlalchemy import text
@@ -50,6 +51,15 @@ def every_route(app: FastAPI) -> Iterator[tuple[str, str]]:
             yield from ((method, path) for method in sorted(route.methods or METHODS))
         else:
             raise AssertionError(f"{route!r} is no kind of route that this test knows")
+
+
+@contextmanager
+def one_loop(client: TestClient) -> Iterator[TestClient]:
+    """The client with one event loop for all its requests; it would make one, with a thread, for each."""
+    with start_blocking_portal(**client.async_backend) as portal:
+        client.portal = portal
+        yield client
+        client.portal = None
 
 
 def described(app: Any) -> Iterator[tuple[str, str, list[str]]]:
