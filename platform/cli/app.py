@@ -58,7 +58,7 @@ app.add_typer(features.group, name="features", help="Build feature views, fill t
 app.add_typer(train.train_group, name="train", help="Fit models")
 app.add_typer(train.tune_group, name="tune", help="Search hyper-parameters")
 app.add_typer(pipelines.group, name="pipeline", help="Run, resume, schedule and draw pipelines")
-app.add_typer(registry.group, name="registry", help="Runs, models, aliases, lineage, events")
+app.add_typer(registry.group, name="registry", help="Aliases of models, events")
 app.add_typer(serve.group, name="serve", help="Deploy and list endpoints")
 app.add_typer(monitor.group, name="monitor", help="Drift reports and alerts")
 
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Exit codes: 0 done, 1 an error that raylake explains, 2 wrong usage, 130 interrupted.
 
     Example:
-        >>> main(["registry", "runs", "--workspace", "/dev/null/x"])
+        >>> main(["runs", "--workspace", "/dev/null/x"])
         1
     """
     command = typer.main.get_command(app)

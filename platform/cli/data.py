@@ -9,7 +9,7 @@ import typer
 from ..core import ConfigError
 from . import quality
 from . import tables as on_tables
-from .options import JsonOption, WorkspaceOption, load_object, open_workspace, show
+from .options import JsonOption, WorkspaceOption, existing_workspace, load_object, open_workspace, show
 from .sources import DelimiterOption, EncodingOption, file_connector
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def tables(workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
     """The newest version of every table."""
     from .. import registry
 
-    found = registry.tables(open_workspace(workspace))
+    found = registry.tables(existing_workspace(workspace))
     show(found, ("name", "version", "rows", "operation", "created_at"), as_json=json, title="tables")
 
 
@@ -73,7 +73,7 @@ def versions(table: str, workspace: WorkspaceOption = None, json: JsonOption = F
     """All versions of a table that its own log has, oldest first."""
     from .. import data
 
-    found = data.versions(open_workspace(workspace), table)
+    found = data.versions(existing_workspace(workspace), table)
     show(found, ("name", "version", "rows", "operation", "created_at"), as_json=json, title="versions")
 
 
@@ -87,7 +87,7 @@ def sql(
     """Query the tables with SQL."""
     from .. import data
 
-    result = data.sql(open_workspace(workspace), query)
+    result = data.sql(existing_workspace(workspace), query)
     on_tables.print_rows(result, limit, as_json=json)
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ..core import StorageError
-from .options import JsonOption, WorkspaceOption, open_workspace, print_json, show
+from .options import JsonOption, WorkspaceOption, existing_workspace, print_json, show
 
 if TYPE_CHECKING:
     from ..registry import LineageGraph
@@ -49,7 +49,7 @@ def runs(
     """Runs, newest first."""
     from .. import registry
 
-    ws = open_workspace(workspace)
+    ws = existing_workspace(workspace)
     with suppress(StorageError):  # a registry that can only be read is listed as it is
         registry.settle_interrupted(ws)
     found = registry.runs(ws, kind=kind, status=status, limit=limit)
@@ -64,10 +64,11 @@ def models(
     """Models, or the versions of one."""
     from .. import registry
 
-    ws = open_workspace(workspace)
+    ws = existing_workspace(workspace)
     if name is None:
         show(registry.models(ws), ("name", "latest", "aliases", "created_at"), as_json=json, title="models")
         return
+    registry.model_version(ws, name)  # an unknown name is an error, not an empty list
     found = registry.model_versions(ws, name)
     show(found, ("name", "version", "aliases", "metrics", "created_at"), as_json=json, title="versions")
 
@@ -80,7 +81,7 @@ def tables(
     """Tables, or the versions of one."""
     from .. import registry
 
-    ws = open_workspace(workspace)
+    ws = existing_workspace(workspace)
     found = registry.tables(ws) if name is None else registry.table_versions(ws, name)
     columns = ("name", "version", "rows", "operation", "source", "created_at")
     show(found, columns, as_json=json, title="tables" if name is None else "versions")
@@ -98,7 +99,7 @@ def lineage(
     """What something was made from, and what was made from it."""
     from .. import registry
 
-    ws = open_workspace(workspace)
+    ws = existing_workspace(workspace)
     if format is Format.OPENLINEAGE:
         print_json(registry.openlineage_events(ws, node, direction=direction.value, depth=depth))
         return
@@ -122,7 +123,7 @@ def compare(
     """What differs between two runs, model versions or versions of a table."""
     from .. import registry
 
-    found = registry.compare(open_workspace(workspace), a, b)
+    found = registry.compare(existing_workspace(workspace), a, b)
     if json:
         print_json(found)
         return
@@ -138,7 +139,7 @@ def trace(
     """What made a prediction: model, run, training set, features, tables, files, code."""
     from .. import serve
 
-    found = serve.trace(open_workspace(workspace), id, endpoint=endpoint)
+    found = serve.trace(existing_workspace(workspace), id, endpoint=endpoint)
     if json:
         print_json(found)
         return
@@ -154,7 +155,7 @@ def card(
     """The page of a model version: Markdown, or HTML with --out PAGE.html."""
     from .. import registry
 
-    made = registry.model_card(open_workspace(workspace), model)
+    made = registry.model_card(existing_workspace(workspace), model)
     if out is not None:
         made.save(out)
     if json:
@@ -175,6 +176,9 @@ def _write(text: str, out: Path | None) -> None:
 
 def _print_trees(graph: LineageGraph, direction: Direction) -> None:
     console = Console()
+    if not graph.edges:
+        console.print(f"nothing is recorded of what {graph.start} was made from or made into", highlight=False)
+        return
     for way, up in (("made from", True), ("made into", False)):
         if direction is (Direction.DOWNSTREAM if up else Direction.UPSTREAM):
             continue

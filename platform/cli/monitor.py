@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import JsonOption, WorkspaceOption, open_workspace, show
+from .options import JsonOption, WorkspaceOption, existing_workspace, show
 
 group = typer.Typer(no_args_is_help=True)
 
@@ -24,7 +24,7 @@ def report(
     from .. import monitor
 
     window = (start.replace(tzinfo=UTC), end.replace(tzinfo=UTC))
-    made = monitor.report(open_workspace(workspace), endpoint, window=window)
+    made = monitor.report(existing_workspace(workspace), endpoint, window=window)
     show([made], ("endpoint", "share", "metrics", "artifacts"), as_json=json, title="reports")
 
 
@@ -37,7 +37,7 @@ def reports(
     """Stored drift reports."""
     from .. import registry
 
-    found = registry.drift_reports(open_workspace(workspace), endpoint)
+    found = registry.drift_reports(existing_workspace(workspace), endpoint)
     show(found, ("id", "endpoint", "model", "share", "metrics", "created_at"), as_json=json, title="reports")
 
 
@@ -46,5 +46,5 @@ def alerts(workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
     """Stored alerts."""
     from .. import registry
 
-    found = registry.alerts(open_workspace(workspace))
+    found = registry.alerts(existing_workspace(workspace))
     show(found, ("id", "severity", "subject", "message", "created_at"), as_json=json, title="alerts")

@@ -36,6 +36,22 @@ def open_workspace(root: Path | None) -> Workspace:
     return Workspace.open(root)
 
 
+def existing_workspace(root: Path | None) -> Workspace:
+    """As `open_workspace`, for commands that only look: a mistyped folder is an error, not a new workspace.
+
+    Raises:
+        ConfigError: There is no workspace.
+    """
+    ws = Workspace.open(root, create=False)
+    file = ws.registry_url.removeprefix("sqlite:///")
+    if file != ws.registry_url and not Path(file).is_file() and not (Path(ws.root) / "tables").is_dir():
+        raise ConfigError(
+            f"there is no workspace in {ws.root}: its registry {file} does not exist. Check --workspace, raylake.toml "
+            "and RAYLAKE_ROOT; the first command that writes makes one: `raylake data ingest`, `raylake server`, ..."
+        )
+    return ws
+
+
 def plain(value: Any) -> Any:
     """A JSON-able copy of a record; timestamps as ISO 8601, references as text."""
     if is_dataclass(value) and not isinstance(value, type):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..core import ConfigError, Workspace
-from .options import JsonOption, WorkspaceOption, load_object, open_workspace, print_json, show
+from .options import JsonOption, WorkspaceOption, existing_workspace, load_object, open_workspace, print_json, show
 
 if TYPE_CHECKING:
     from ..pipelines import Pipeline
@@ -85,7 +85,7 @@ def logs(run: RunArgument, step: str, workspace: WorkspaceOption = None, json: J
     """What a step of a run printed and logged."""
     from .. import pipelines
 
-    _tell(pipelines.logs(open_workspace(workspace), run, step), "logs", as_json=json)
+    _tell(pipelines.logs(existing_workspace(workspace), run, step), "logs", as_json=json)
 
 
 @group.command()
@@ -94,7 +94,7 @@ def resume(run: RunArgument, workspace: WorkspaceOption = None, json: JsonOption
     from .. import pipelines
 
     _here()
-    _show_run(pipelines.resume(open_workspace(workspace), run), as_json=json)
+    _show_run(pipelines.resume(existing_workspace(workspace), run), as_json=json)
 
 
 @group.command()
@@ -103,7 +103,7 @@ def retry(run: RunArgument, step: str, workspace: WorkspaceOption = None, json: 
     from .. import pipelines
 
     _here()
-    _show_run(pipelines.retry_step(open_workspace(workspace), run, step), as_json=json)
+    _show_run(pipelines.retry_step(existing_workspace(workspace), run, step), as_json=json)
 
 
 @group.command()
@@ -111,7 +111,7 @@ def cancel(run: RunArgument, workspace: WorkspaceOption = None, json: JsonOption
     """Cancel a run; its finaliser runs."""
     from .. import pipelines
 
-    _tell(pipelines.cancel(open_workspace(workspace), run), "state", as_json=json)
+    _tell(pipelines.cancel(existing_workspace(workspace), run), "state", as_json=json)
 
 
 @group.command()
@@ -119,7 +119,7 @@ def pause(run: RunArgument, workspace: WorkspaceOption = None, json: JsonOption 
     """Start nothing new in a run; `resume` goes on."""
     from .. import pipelines
 
-    _tell(pipelines.pause(open_workspace(workspace), run), "state", as_json=json)
+    _tell(pipelines.pause(existing_workspace(workspace), run), "state", as_json=json)
 
 
 @group.command()
@@ -135,7 +135,7 @@ def draw(
     if form not in ("mermaid", "svg", "gantt"):
         raise ConfigError(f"format {form!r} is not valid: use mermaid, svg or gantt")
     if target.isalnum():
-        drawn = pipelines.draw(pipelines.show(open_workspace(workspace), target), form)  # type: ignore[arg-type]
+        drawn = pipelines.draw(pipelines.show(existing_workspace(workspace), target), form)  # type: ignore[arg-type]
     elif form == "gantt":
         raise ConfigError("a gantt chart shows a run: name a run's id")
     else:
@@ -193,7 +193,7 @@ def schedules(workspace: WorkspaceOption = None, json: JsonOption = False) -> No
     from .. import pipelines
 
     columns = ("name", "pipeline", "trigger", "enabled", "overlap", "missed", "next_due")
-    show(pipelines.schedules(open_workspace(workspace)), columns, as_json=json, title="schedules")
+    show(pipelines.schedules(existing_workspace(workspace)), columns, as_json=json, title="schedules")
 
 
 @group.command()
@@ -201,7 +201,7 @@ def unschedule(name: str, workspace: WorkspaceOption = None, json: JsonOption = 
     """Remove a schedule; its runs stay."""
     from .. import pipelines
 
-    pipelines.unschedule(open_workspace(workspace), name)
+    pipelines.unschedule(existing_workspace(workspace), name)
     _tell(name, "unscheduled", as_json=json)
 
 

@@ -10,7 +10,7 @@ import yaml
 from rich.console import Console
 
 from ..core import ConfigError, ExpectationFailed
-from .options import JsonOption, WorkspaceOption, open_workspace, plain, print_json, show
+from .options import JsonOption, WorkspaceOption, existing_workspace, plain, print_json, show
 from .tables import PinnedArgument, TableArgument, exact, write_out
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def profile(
     """Types, missing and distinct values, quantiles, outliers, correlations of a table; as a page with --out."""
     from .. import data
 
-    found = data.profile(open_workspace(workspace), table, columns=column)
+    found = data.profile(existing_workspace(workspace), table, columns=column)
     if out is not None:
         write_out(found.to_json() if out.suffix == ".json" else found.to_html(), out)
     if json:
@@ -57,7 +57,7 @@ def check(
     """Check every row of a table against rules; the result is kept. Exit code 1 when a rule is broken."""
     from .. import data
 
-    ws = open_workspace(workspace)
+    ws = existing_workspace(workspace)
     rules = [_expectation(text) for text in expect]
     rules += data.configured_source(ws, source).rules if source else ()
     report = data.check(ws, table, rules)
@@ -85,7 +85,7 @@ def quality(table: PinnedArgument, workspace: WorkspaceOption = None, json: Json
     """Results of earlier checks and of ingests, newest first."""
     from .. import data
 
-    found = data.quality_history(open_workspace(workspace), table)
+    found = data.quality_history(existing_workspace(workspace), table)
     show(found, ("id", "name", "status", "metrics", "created_at"), as_json=json, title="checks")
 
 
@@ -103,7 +103,7 @@ def describe(
     """Describe a table or a column in the catalogue, and show the entry."""
     from .. import registry
 
-    ws = open_workspace(workspace)
+    ws = existing_workspace(workspace)
     wrong = ("--unit or --sensitivity", unit or sensitivity) if column is None else ("--owner", owner)
     if wrong[1]:
         raise ConfigError(
@@ -132,7 +132,7 @@ def search(
     """Find tables in the catalogue."""
     from .. import registry
 
-    ws = open_workspace(workspace)
+    ws = existing_workspace(workspace)
     found = registry.search_tables(ws, " ".join(words or []), tag=tag, owner=owner, sensitivity=sensitivity)
     show(found, ("name", "version", "rows", "owner", "tags", "description"), as_json=json, title="tables")
 
@@ -141,5 +141,5 @@ def schema(table: TableArgument, workspace: WorkspaceOption = None, json: JsonOp
     """Which version added, removed or changed which column."""
     from .. import registry
 
-    found = registry.schema_history(open_workspace(workspace), table)
+    found = registry.schema_history(existing_workspace(workspace), table)
     show(found, ("version", "created_at", "added", "removed", "changed"), as_json=json, title="changes of the schema")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .options import JsonOption, WorkspaceOption, open_workspace, print_json, show
+from .options import JsonOption, WorkspaceOption, existing_workspace, open_workspace, print_json, show
 
 group = typer.Typer(no_args_is_help=True)
 
@@ -40,7 +40,7 @@ def undeploy(name: str, workspace: WorkspaceOption = None, json: JsonOption = Fa
     """Take an endpoint down."""
     from .. import serve
 
-    serve.undeploy(open_workspace(workspace), name)
+    serve.undeploy(existing_workspace(workspace), name)
     if json:
         print_json({"undeployed": name})
         return
@@ -52,5 +52,5 @@ def list_(workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
     """Deployments, running and ended."""
     from .. import registry
 
-    found = registry.deployments(open_workspace(workspace))
+    found = registry.deployments(existing_workspace(workspace))
     show(found, ("endpoint", "target", "version", "status", "url"), as_json=json, title="deployments")

@@ -12,7 +12,7 @@ import yaml
 from rich.console import Console
 
 from ..core import ConfigError
-from .options import JsonOption, WorkspaceOption, open_workspace, plain, print_json, show
+from .options import JsonOption, WorkspaceOption, existing_workspace, open_workspace, plain, print_json, show
 
 _VERSION = ("name", "version", "rows", "operation", "metrics")
 _CONDITION = re.compile(r"\s*([^\s=!<>]+)\s*(==|=|!=|<=|>=|<|>|\bnot in\b|\bin\b)\s*(.+)", re.DOTALL)
@@ -32,7 +32,7 @@ def info(table: PinnedArgument, workspace: WorkspaceOption = None, json: JsonOpt
     from .. import data, registry
     from ..core import NotFound
 
-    ws = open_workspace(workspace)
+    ws = existing_workspace(workspace)
     facts = data.facts(ws, table)
     try:
         known = registry.table_info(ws, facts.name)
@@ -66,7 +66,7 @@ def changes(
     """Rows inserted, updated and deleted between two versions."""
     from .. import data
 
-    found = data.changes(open_workspace(workspace), table, since=since, until=until, key=key)
+    found = data.changes(existing_workspace(workspace), table, since=since, until=until, key=key)
     print_rows(found, limit, as_json=json)
 
 
@@ -79,7 +79,7 @@ def restore_table(
     """Make an old version the newest again, as a new version."""
     from .. import data
 
-    ws = open_workspace(workspace)
+    ws = existing_workspace(workspace)
     ref = table if at is None else data.version_at(ws, table, at)
     show([data.restore(ws, ref)], _VERSION, as_json=json, title="tables")
 
@@ -93,7 +93,7 @@ def compact(
     """Fewer and larger files; rows stay."""
     from .. import data
 
-    ws = open_workspace(workspace)
+    ws = existing_workspace(workspace)
     version = data.z_order(ws, table, z_order) if z_order else data.compact(ws, table)
     show([version], _VERSION, as_json=json, title="tables")
 
@@ -107,7 +107,7 @@ def vacuum(
     """Remove files that no younger version needs, and those of killed writers."""
     from .. import data
 
-    removed = data.vacuum(open_workspace(workspace), table, keep_hours=keep_hours)
+    removed = data.vacuum(existing_workspace(workspace), table, keep_hours=keep_hours)
     _tell({"table": table, "files": removed}, f"{removed} files removed", as_json=json)
 
 
@@ -123,7 +123,7 @@ def retain(
     """Show how long rows and versions are kept; with options, set it. `clean-up` applies it."""
     from .. import data
 
-    ws = open_workspace(workspace)
+    ws = existing_workspace(workspace)
     if keep or by or history_for or versions:
         data.set_retention(ws, table, data.Retention(keep=keep, by=by, history=history_for, versions=versions))
     show([data.retention_of(ws, table)], ("keep", "by", "history", "versions"), as_json=json, title="retention")
@@ -137,7 +137,7 @@ def clean_up(
     """Remove expired rows and versions; run it on a schedule."""
     from .. import data
 
-    found = data.clean_up(open_workspace(workspace), tables or None)
+    found = data.clean_up(existing_workspace(workspace), tables or None)
     show(found, ("name", "rows", "files"), as_json=json, title="tables with a retention")
 
 
@@ -147,7 +147,7 @@ def delete(
     """Delete rows, as a new version; older versions still have them until `purge`."""
     from .. import data
 
-    version = data.delete(open_workspace(workspace), table, conditions(where))
+    version = data.delete(existing_workspace(workspace), table, conditions(where))
     show([version], _VERSION, as_json=json, title="tables")
 
 
@@ -158,7 +158,7 @@ def purge(
     from .. import data
 
     _ask(f"Older versions of {table} will be gone for good. Go on?", yes)
-    removed = data.purge(open_workspace(workspace), table)
+    removed = data.purge(existing_workspace(workspace), table)
     _tell({"table": table, "files": removed}, f"{removed} files removed", as_json=json)
 
 
@@ -175,7 +175,7 @@ def forget(
 
     asked = f"Rows of {table} with {' and '.join(where)}, and all derived from them, will be gone for good. Go on?"
     _ask(asked, yes)
-    done = data.forget(open_workspace(workspace), table, conditions(where), key=key)
+    done = data.forget(existing_workspace(workspace), table, conditions(where), key=key)
     if json:
         print_json(done)
         return
@@ -198,7 +198,7 @@ def export(
     """Write a table, or a version of it, to one file."""
     from .. import data
 
-    rows = data.export(open_workspace(workspace), table, to, columns=column, filter=conditions(where) or None)
+    rows = data.export(existing_workspace(workspace), table, to, columns=column, filter=conditions(where) or None)
     _tell({"rows": rows, "to": to}, f"{rows} rows written to {to}", as_json=json)
 
 
@@ -230,7 +230,7 @@ def merge(
     """Replace the rows of the table that have a key of the file, and add the others."""
     from .. import data
 
-    ws, rows = open_workspace(workspace), data.read_file(path)
+    ws, rows = existing_workspace(workspace), data.read_file(path)
     made = data.merge(ws, table, rows, key=key, newest=newest, schema_mode="evolve" if evolve else "enforce")
     show([made], _VERSION, as_json=json, title="tables")
 
@@ -245,7 +245,7 @@ def derive(
     """Write the result of SQL as a table, with lineage to the versions that were read."""
     from .. import data
 
-    made = data.derive(open_workspace(workspace), table, query, mode="append" if append else "overwrite")
+    made = data.derive(existing_workspace(workspace), table, query, mode="append" if append else "overwrite")
     show([made], _VERSION, as_json=json, title="tables")
 
 

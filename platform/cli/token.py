@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .options import JsonOption, WorkspaceOption, open_workspace, plain, print_json, show
+from .options import JsonOption, WorkspaceOption, existing_workspace, open_workspace, plain, print_json, show
 
 group = typer.Typer(no_args_is_help=True)
 
@@ -50,7 +50,7 @@ def list_(
     """Tokens, newest first; never their secrets."""
     from ..registry import access
 
-    found = access.tokens(open_workspace(workspace), user=user, active=active)
+    found = access.tokens(existing_workspace(workspace), user=user, active=active)
     rows = [{**plain(token), "state": token.state()} for token in found]
     if not json:
         # The id is what `revoke` takes: everything else is kept short, so that it is never cut.
@@ -68,7 +68,7 @@ def revoke(
     """Refuse a token from now on; running servers notice within five seconds."""
     from ..registry import access
 
-    revoked = access.revoke_token(open_workspace(workspace), token_id)
+    revoked = access.revoke_token(existing_workspace(workspace), token_id)
     show([{**plain(revoked), "state": revoked.state()}], ("id", "user", "state"), as_json=json, title="tokens")
 
 
@@ -77,6 +77,7 @@ def audit(
     action: Annotated[str | None, typer.Option(help="Only actions that contain this text")] = None,
     since: Annotated[datetime | None, typer.Option(help="Only from this moment on, UTC")] = None,
     limit: Annotated[int, typer.Option(min=1)] = 50,
+    keep: Annotated[str, typer.Option(help="First remove what is older, such as 90d; this is recorded")] = "",
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -86,7 +87,10 @@ def audit(
     from ..registry import access
 
     moment = None if since is None else since.replace(tzinfo=since.tzinfo or UTC)
-    found = access.audit(open_workspace(workspace), user=user, action=action, since=moment, limit=limit)
+    ws = existing_workspace(workspace)
+    if keep:
+        access.expire_audit(ws, keep)
+    found = access.audit(ws, user=user, action=action, since=moment, limit=limit)
     if json:
         print_json(found)
         return

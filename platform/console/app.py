@@ -23,6 +23,12 @@ from .policy import Policy
 from .problem import crash_response, http_response, invalid_response, problem_response
 from .trail import Trail
 
+_HANDLERS: dict[Any, Any] = {
+    RaylakeError: problem_response,
+    RequestValidationError: invalid_response,
+    HTTPException: http_response,
+}
+
 
 def create_app(
     ws: Workspace | Mapping[str, Workspace], *, default: str | None = None, policy: Policy | None = None
@@ -57,19 +63,15 @@ def create_app(
     )
     app.router.redirect_slashes = False
     app.state.places, app.state.doorman = places, doorman
-    for kind, answer in (
-        (RaylakeError, problem_response),
-        (RequestValidationError, invalid_response),
-        (HTTPException, http_response),
-        (Exception, crash_response),
-    ):
+    for kind, answer in _HANDLERS.items():
         app.add_exception_handler(kind, answer)
+    app.add_exception_handler(Exception, crash_response)
     app.include_router(access.router)
     app.include_router(lineage.router)
     app.include_router(pipelines.router)
     app.router.routes.extend([*workspaces.routes(), *mlflow.routes()])
-    app.router.routes.insert(0, FixedPaths(app.router))
     _describe(app)
+    app.add_middleware(FixedPaths, router=app.router, handlers=_HANDLERS)
     app.add_middleware(Guard, places=places, policy=policy, doorman=doorman, trail=trail)
     if policy.origins:
         app.add_middleware(

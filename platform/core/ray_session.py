@@ -80,18 +80,19 @@ def ensure_ray(ws: Workspace) -> RaySession:
         _start(ws)
         return _describe(started=True)
     address = _own_cluster(ws) if ws.ray_address == "auto" else ws.ray_address
-    if address == "auto" and not os.environ.get("RAY_ADDRESS") and _nothing_answers():
-        _start(ws)
-        return _describe(started=True)
-    _check_reachable(os.environ.get("RAY_ADDRESS") or address)
-    try:
-        ray.init(address=address, namespace=ws.name, logging_level=logging.WARNING, log_to_driver=False)
-    except ConnectionError as error:
-        if address != "auto" or os.environ.get("RAY_ADDRESS"):
-            raise _no_answer(os.environ.get("RAY_ADDRESS") or address) from error
-        _start(ws)
-        return _describe(started=True)
-    return _describe(started=False)
+    named = os.environ.get("RAY_ADDRESS") or (address if address != "auto" else "")
+    known = named or _remembered()
+    if known and _answers(known):
+        try:
+            ray.init(address=address, namespace=ws.name, logging_level=logging.WARNING, log_to_driver=False)
+            return _describe(started=False)
+        except ConnectionError as error:
+            if named:
+                raise _no_answer(named) from error
+    elif named:
+        raise _no_answer(named)
+    _start(ws)
+    return _describe(started=True)
 
 
 @contextmanager
@@ -114,27 +115,26 @@ def ray_session(ws: Workspace) -> Iterator[RaySession]:
             ray.shutdown()
 
 
-def _check_reachable(address: str) -> None:
-    """Try the port first: Ray ends the whole process when it cannot reach the GCS of an explicit address."""
+def _answers(address: str) -> bool:
+    """Whether something listens there. Asked first: Ray ends the process, or tries for minutes, when nothing does."""
     host, _, port = address.rpartition(":")
     if "//" in address or not port.isdecimal():
-        return
+        return True  # no host and port: Ray says what it thinks of it
     try:
         socket.create_connection((host, int(port)), timeout=10.0).close()
-    except OSError as error:
-        raise _no_answer(address) from error
+    except OSError:
+        return False
+    return True
 
 
-def _nothing_answers() -> bool:
-    """Whether no cluster runs here, or the one that Ray remembers was killed: Ray would try it for minutes."""
+def _remembered() -> str:
+    """The address of the cluster that was started last on this machine, or ``""``; it may have been killed since."""
     from ray._private.services import get_ray_address_from_environment
 
     try:
-        host, _, port = str(get_ray_address_from_environment("auto", None)).rpartition(":")
-        socket.create_connection((host, int(port)), timeout=5.0).close()
-    except (OSError, ValueError):
-        return True
-    return False
+        return str(get_ray_address_from_environment("auto", None))
+    except ConnectionError:
+        return ""
 
 
 def _no_answer(address: str) -> ConfigError:

@@ -37,12 +37,13 @@ class Workspace:
     outbound_allow: str = ""
 
     @classmethod
-    def open(cls, root: str | Path | None = None, **settings: str | int) -> Workspace:
+    def open(cls, root: str | Path | None = None, *, create: bool = True, **settings: str | int) -> Workspace:
         """Open a workspace, creating its folder when it is on the local disk.
 
         Args:
             root: Storage root. Without it, ``raylake.toml`` in the current folder, then ``RAYLAKE_ROOT``,
                 then ``./.raylake`` decide. A ``raylake.toml`` inside a local root is read too.
+            create: Whether to make the folder of a local root that is not there; otherwise nothing is made.
             settings: Any other field of this class, winning over environment and file.
 
         Raises:
@@ -66,7 +67,7 @@ class Workspace:
         base = urls.normalise(found.root)
         check_name(found.name, "workspace name")
         Allowed.parse(found.outbound_allow)
-        if urls.is_local(base):
+        if create and urls.is_local(base):
             _make_folder(Path(base))
         return cls(
             root=base,

@@ -10,13 +10,12 @@ import pyarrow as pa
 from deltalake import QueryBuilder
 from deltalake.exceptions import DeltaError
 
-from .. import registry
 from ..core import DEFAULT_NAMESPACE, DataError, Node, NotFound, Ref, Workspace, table_node
-from ..registry import TableVersion
+from ..registry import TableVersion, add_column_edges
 from .arrow_types import fit_to_schema, storable_schema
 from .commits import Mode, SchemaMode, find_committed
-from .delta_log import arrow_schema, is_empty_creation, list_tables, open_delta
-from .sql_lineage import column_edges
+from .delta_log import is_empty_creation, list_tables, open_delta
+from .sql_columns import query_columns
 from .write import to_version, unpinned, write
 
 # Text literals and comments hold no table names.
@@ -63,7 +62,7 @@ def derive(
     app: tuple[str, int] | None = None,
     partition_by: Sequence[str] = (),
 ) -> TableVersion:
-    """Write the result of a SQL query to a table, batch by batch, with lineage to what it read, versions and columns.
+    """Write the result of a SQL query to a table, batch by batch, with lineage to the versions and columns it read.
 
     Memory stays flat, so this is also the way to a result that is larger than memory: `read` gives it as a Dataset.
 
@@ -97,33 +96,26 @@ def derive(
         return to_version(ws, unpinned(name), done)
     reader, inputs = _run(ws, query, at)
     evolve: SchemaMode = "evolve" if mode == "overwrite" else "enforce"
+    columns = reader.schema.names
     with _query_errors(ws, query):
-        version = write(
+        made = write(
             ws,
             name,
             reader,
             mode=mode,
             app=app,
             partition_by=partition_by,
-            inputs=inputs,
+            inputs=[*inputs],
             operation="sql",
             schema_mode=evolve,
             metadata={"query": query},
         )
-    registry.add_column_edges(ws, column_edges(query, _columns(ws, inputs), version.node))
-    return version
+    add_column_edges(ws, query_columns(query, inputs, made.node, columns))
+    return made
 
 
-def _columns(ws: Workspace, inputs: list[Node]) -> dict[Node, list[str]]:
-    found = {}
-    for node in inputs:
-        opened = open_delta(ws.table_url(Ref.parse(node.name)), int(node.version))
-        found[node] = [] if opened is None else list(arrow_schema(opened).names)
-    return found
-
-
-def _run(ws: Workspace, query: str, at: Mapping[str, int] | None) -> tuple[pa.RecordBatchReader, list[Node]]:
-    """The result as a stream, and the versions that it reads."""
+def _run(ws: Workspace, query: str, at: Mapping[str, int] | None) -> tuple[pa.RecordBatchReader, dict[Node, list[str]]]:
+    """The result as a stream, and the versions that it reads, with their columns."""
     tables = list_tables(ws)
     pins = {Ref.parse(name).qualified: version for name, version in (at or {}).items()}
     builder = QueryBuilder()
@@ -152,10 +144,12 @@ def mentioned(query: str, tables: list[Ref]) -> list[Ref]:
     return list(dict.fromkeys([*main, *others]))
 
 
-def _register(ws: Workspace, builder: QueryBuilder, tables: list[Ref], pins: Mapping[str, int]) -> list[Node]:
+def _register(
+    ws: Workspace, builder: QueryBuilder, tables: list[Ref], pins: Mapping[str, int]
+) -> dict[Node, list[str]]:
     for namespace in sorted({ref.namespace for ref in tables}):
         builder.execute(f'create schema if not exists "{namespace}"')
-    inputs = []
+    inputs = {}
     for ref in tables:
         version = pins.get(ref.qualified)
         newest = open_delta(ws.table_url(ref))
@@ -168,7 +162,7 @@ def _register(ws: Workspace, builder: QueryBuilder, tables: list[Ref], pins: Map
         builder.register(f'"{ref.namespace}"."{ref.name}"', opened)
         if ref.namespace == DEFAULT_NAMESPACE:
             builder.register(f'"{ref.name}"', opened)
-        inputs.append(table_node(ref, opened.version()))
+        inputs[table_node(ref, opened.version())] = [field.name for field in opened.schema().fields]
     return inputs
 
 

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import random
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,10 +16,11 @@ from uuid import uuid4
 import orjson
 from sqlmodel import Session, col, select
 
-from ..core import Workspace
+from ..core import ConfigError, Workspace
 from ..core.outbound import Allowed, Answer, post
 from .engine import now, reading, writing
 from .schema import WebhookDeliveryRow, WebhookRow
+from .secrets import is_sealed, seal, unseal
 from .webhooks import check_event
 
 MOST_ATTEMPTS = 5
@@ -103,7 +105,7 @@ def try_webhook(ws: Workspace, webhook_id: str, event: str = "") -> Answer:
     with reading(ws) as session:
         row = session.exec(select(WebhookRow).where(WebhookRow.id == webhook_id)).one()
         what = check_event(event) if event else row.events[0]
-        message = _Taken(0, uuid4().hex, what, EXAMPLES[what], 0, row.url, row.secret)
+        message = _Taken(0, uuid4().hex, what, EXAMPLES[what], 0, row.url, unseal(ws, row.secret))
     return _send(message, Allowed.parse(ws.outbound_allow))
 
 
@@ -136,9 +138,17 @@ def _take(ws: Workspace, limit: int) -> list[_Taken]:
             if hook is None or hook.status != "active":
                 row.status, row.error, row.ended_at = "failed", "the webhook is disabled", at
                 continue
+            try:
+                secret = unseal(ws, hook.secret)
+            except ConfigError as error:
+                row.status, row.error, row.ended_at = "failed", str(error), at
+                continue
+            if not is_sealed(hook.secret):  # of an older raylake, which needed no key
+                with suppress(ConfigError):
+                    hook.secret = seal(ws, secret)
             row.attempts += 1
             row.due_at = at + timedelta(seconds=LEASE)
-            found.append(_Taken(row.seq or 0, row.id, row.event, row.payload, row.attempts, hook.url, hook.secret))
+            found.append(_Taken(row.seq or 0, row.id, row.event, row.payload, row.attempts, hook.url, secret))
     return found
 
 

@@ -14,7 +14,8 @@ from .clauses import compare_metric, compare_moment, compare_text
 from .engine import reading
 from .grammar import Condition, Order, parse_filter
 from .logged_models import LoggedModel, logged_model_records
-from .model_search import dialect_of, next_page, parse_page
+from .model_search import dialect_of
+from .page_tokens import next_page, offset_of
 from .schema import LoggedModelMetricRow, LoggedModelParamRow, LoggedModelRow, LoggedModelTagRow
 from .vocabulary import LOGGED_MODELS
 
@@ -67,7 +68,7 @@ def search_logged_models(
         >>> [model.name for model in search_logged_models(ws, ["0"], "params.depth = '3'")[0]]
         ['iris']
     """
-    start, sets, conditions = parse_page(page), [*datasets], parse_filter(filter_text, LOGGED_MODELS)
+    start, sets, conditions = offset_of(page), [*datasets], parse_filter(filter_text, LOGGED_MODELS)
     with reading(ws) as session:
         query = select(LoggedModelRow).where(
             col(LoggedModelRow.experiment_id).in_([*experiment_ids]), col(LoggedModelRow.deleted_at).is_(None)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_
 from sqlmodel import Session, col, select
 
-from ..core import DataError, Workspace
+from ..core import Workspace
 from .clauses import compare_number, compare_text
 from .engine import reading
 from .grammar import Condition, Order, parse_filter, parse_orders
 from .model_admin import STAGES, check_stage
 from .model_names import check_model_name
 from .model_rows import batches, live_model, model_records, version_records
+from .page_tokens import next_page, offset_of
 from .records import Model, ModelVersion
 from .rows import LARGEST
 from .schema import ModelRow, ModelTagRow, ModelVersionRow, ModelVersionTagRow
@@ -70,7 +69,7 @@ def search_models(
         ['flight-delay']
     """
     conditions, orders = parse_filter(filter_text, MODELS), parse_orders(order_by, MODEL_ORDERS)
-    start = parse_page(page)
+    start = offset_of(page)
     with reading(ws) as session:
         query = select(ModelRow).where(col(ModelRow.deleted_at).is_(None))
         for condition in conditions:
@@ -112,7 +111,7 @@ def search_versions(
         ['flight-delay@1']
     """
     conditions, orders = parse_filter(filter_text, VERSIONS), parse_orders(order_by, VERSION_ORDERS)
-    start = parse_page(page)
+    start = offset_of(page)
     with reading(ws) as session:
         query = select(ModelVersionRow).where(col(ModelVersionRow.deleted_at).is_(None))
         for condition in conditions:
@@ -165,37 +164,6 @@ def latest_versions_of(ws: Workspace, names: Iterable[str]) -> dict[str, list[Mo
             for version in version_records(session, session.exec(query).all()):
                 found.setdefault(version.name, []).append(version)
     return found
-
-
-def parse_page(page: str) -> int:
-    """Where a page starts.
-
-    Raises:
-        DataError: The token is none of ours.
-
-    Example:
-        >>> parse_page(""), parse_page(next_page(0, 1, ["a", "b"]))
-        (0, 1)
-    """
-    if not page:
-        return 0
-    try:
-        start = int(base64.urlsafe_b64decode(page.encode()))
-    except (ValueError, binascii.Error) as error:
-        raise DataError(f"Invalid page token {page!r:.100}: use the one that the page before returned") from error
-    if not 0 <= start <= LARGEST:
-        raise DataError(f"Invalid page token {page!r:.100}: use the one that the page before returned")
-    return start
-
-
-def next_page(start: int, limit: int, rows: Sequence[Any]) -> str:
-    """The token of the next page, if there was a row too many; else ``""``.
-
-    Example:
-        >>> next_page(0, 2, ["a", "b"])
-        ''
-    """
-    return base64.urlsafe_b64encode(str(start + limit).encode()).decode() if len(rows) > limit else ""
 
 
 def dialect_of(session: Session) -> str:

@@ -19,6 +19,7 @@ from ..core import DataError, NotFound, Workspace
 from ..core.outbound import Allowed, check_url
 from .engine import now, reading, writing
 from .schema import WebhookDeliveryRow, WebhookRow
+from .secrets import seal
 
 EVENTS = (
     "registered_model.created",
@@ -107,11 +108,12 @@ def create_webhook(
         url: An HTTPS URL; see `outbound_allow` of the workspace for addresses that are not public.
         events: One or more of MLflow's events about models.
         description: Free text.
-        secret: Key of the signatures; without it messages are not signed.
+        secret: Key of the signatures; without it messages are not signed. It is stored encrypted.
         status: ``active`` or ``disabled``.
 
     Raises:
         DataError: A value is not valid, or the URL is refused.
+        ConfigError: There is no key to encrypt the secret with.
 
     Example:
         >>> import tempfile
@@ -126,7 +128,7 @@ def create_webhook(
         url=_check_destination(ws, url),
         events=_check_events(events),
         description=_check_text(description),
-        secret=_check_text(secret),
+        secret=seal(ws, _check_text(secret)),
         status=_check_status(status),
         created_at=at,
         updated_at=at,
@@ -200,7 +202,7 @@ def update_webhook(
         "url": None if url is None else _check_destination(ws, url),
         "events": None if events is None else _check_events(events),
         "description": None if description is None else _check_text(description),
-        "secret": None if secret is None else _check_text(secret),
+        "secret": None if secret is None else seal(ws, _check_text(secret)),
         "status": None if status is None else _check_status(status),
     }
     with writing(ws) as session:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from ..core import DataError, NotAuthenticated, NotFound, RaylakeError, Workspace
+from ..core import ConfigError, DataError, NotAuthenticated, NotFound, RaylakeError, Workspace
 from ..registry import access
 from ..registry.access import AuditEntry
 from ..registry.engine import raw_engine, writing
@@ -116,6 +116,22 @@ class AccessContract:
         with pytest.raises(RaylakeError, match="append-only"), writing(ws) as session:
             session.execute(text(statement))
         assert [entry.action for entry in access.audit(ws)] == ["did"]
+
+    def test_old_entries_expire_and_that_is_recorded(self, ws: Workspace) -> None:
+        old = datetime.now(UTC) - timedelta(days=100)
+        entries = [AuditEntry("ann", "", "local", f"did {n}", {}, at=old + timedelta(days=n)) for n in (0, 5, 20, 99)]
+        access.record_changes(ws, entries)
+        by = AuditEntry("root", "0f", "10.0.0.7", "", {}, 200)
+        assert access.expire_audit(ws, "90d", by=by) == 2
+        last, *rest = access.audit(ws)
+        assert [entry.action for entry in rest] == ["did 99", "did 20"]
+        assert (last.user, last.token, last.action, last.subject["removed"]) == ("root", "0f", "audit.expire", 2)
+        for statement in ("UPDATE audit_entry SET action = 'x'", "DELETE FROM audit_entry"):
+            with pytest.raises(RaylakeError, match="append-only"), writing(ws) as session:
+                session.execute(text(statement))
+        with pytest.raises(ConfigError, match="keep"):
+            access.expire_audit(ws, "soon")
+        assert access.expire_audit(ws, "90d") == 0
 
     def test_threads_that_make_tokens_at_once(self, ws: Workspace) -> None:
         with ThreadPoolExecutor(8) as pool:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from ..core import Workspace
 from ..registry import (
     Run,
+    add_column_edges,
     add_column_lineage,
     finish_run,
     log_metrics,
@@ -29,6 +30,7 @@ from .evaluate import evaluate
 from .folder import Description, write_info, write_recipe, write_reference
 from .job import Job
 from .launch import launch
+from .lineage import prepared_columns
 from .model import LoadedModel, load_model
 from .plan import Plan, labels_of, make_plan
 from .recorded import closing
@@ -108,6 +110,8 @@ def _start(ws: Workspace, spec: Spec, plan: Plan, resources: Resources, parent: 
     run = start_run(ws, "train", spec.run_name, params=params, tags=marked(tags), inputs=inputs, parent=parent)
     used = {name: name for name in (*plan.columns, plan.label)}
     add_column_lineage(ws, spec.training.version.node, run.node, used)
+    if plan.recipe is not None:
+        add_column_edges(ws, prepared_columns(plan.recipe, run.node))
     return run
 
 

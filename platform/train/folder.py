@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from ..data import FittedRecipe
 from .environment import versions
+from .mlmodel import write_mlmodel
 from .model import FORMAT, INFO_FILE, RECIPE_FILE, REFERENCE_FILE
 from .signature import Signature
 
@@ -66,7 +67,8 @@ def write_reference(folder: Path, rows: pa.Table) -> None:
 
 
 def write_info(folder: Path, about: Description) -> None:
-    """Write ``model.json`` with the hash of every other file in `folder`."""
+    """Write ``model.json`` with the hash of every other file in `folder`, and what MLflow's client reads."""
+    write_mlmodel(folder, about.signature, about.run)
     info = {
         "format": FORMAT,
         "flavour": about.flavour,

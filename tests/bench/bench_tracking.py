@@ -30,7 +30,9 @@ from raylake.core import Workspace
 from raylake.registry.engine import transaction
 from raylake.registry.tracking.bulk import LATEST, METRICS, PARAMS, TAGS, insert
 
+HERE = Path(__file__).resolve().parent
 CLIENT = "MLflow's client, one process: runs x 10 params x 50 metrics"
+EACH = "MLflow's client, one process: runs x 10 log_param, 50 log_metric"
 BATCHED = "metrics over HTTP in batches of 1,000"
 SINGLE = "metrics over HTTP one by one, 8 connections"
 PYTHON = "metrics through the Python API, 50 a call"
@@ -44,20 +46,27 @@ OURS = (
 
 
 def run() -> list[Figure]:
-    """Both servers, one after the other; then both stores without a server."""
+    """Both servers and one that does nothing, one after the other; then both stores without a server."""
     folder = Path(tempfile.mkdtemp())
     figures = []
     with _serving([sys.executable, "-c", OURS, str(folder / "lake")], None) as port:
-        figures += peer_figures("mlflow", "mlflow_client.py", CLIENT, "raylake", f"http://127.0.0.1:{port}", RUNS)
+        figures += _client("raylake", port, RUNS)
         figures += [_batched("raylake", port, 100, 4), _single("raylake", port, 4000, 8)]
     store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "files")]
     command = [str(peer_python("mlflow")), "-m", "mlflow", "server", "--workers", "1", *store]
     with _serving([*command, "--host", "127.0.0.1", "--port"], peer_environment()) as port:
-        who, url = "MLflow server, SQLite", f"http://127.0.0.1:{port}"
-        figures += peer_figures("mlflow", "mlflow_client.py", CLIENT, who, url, RUNS_OF_MLFLOW)
+        who = "MLflow server, SQLite"
+        figures += _client(who, port, RUNS_OF_MLFLOW)
         figures += [_batched(who, port, 2, 1), _single(who, port, 80, 8)]
+    with _serving([sys.executable, str(HERE / "null_server.py")], None) as port:
+        figures += _client("limit: a server that answers at once", port, RUNS // 4)
     figures += [*_python(folder), _search(folder)]
     return figures + peer_figures("mlflow", "mlflow_store.py", PYTHON, SEARCH, FOUND, FILTER)
+
+
+def _client(who: str, port: int, runs: int) -> list[Figure]:
+    url = f"http://127.0.0.1:{port}"
+    return peer_figures("mlflow", "mlflow_client.py", CLIENT, EACH, who, url, runs)
 
 
 @contextmanager

@@ -35,6 +35,7 @@ def test_every_command_has_json_workspace_and_help(path: tuple[str, ...], capsys
 
 
 def test_an_error_of_raylake_is_one_line_and_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    registry.runs(Workspace.open(tmp_path))
     assert main(["data", "versions", "flights", "--workspace", str(tmp_path)]) == 1
     err = capsys.readouterr().err
     assert "NotFound" in err
@@ -73,13 +74,13 @@ def test_registry_commands_show_what_is_recorded(ws: Workspace, capsys: pytest.C
         assert main([*words, *lake, "--json"]) == 0
         return list(json.loads(capsys.readouterr().out))
 
-    assert told("registry", "runs")[0]["metrics"] == {"auc": 0.7}
-    assert told("registry", "models")[0]["aliases"] == ["champion"]
-    assert told("registry", "models", "flight-delay")[0]["version"] == 1
-    assert "table:main.flights@0" in {edge["source"] for edge in told("registry", "lineage", "model:flight-delay@1")}
-    assert told("registry", "lineage", "table:main.flights@0", "--down")
+    assert told("runs")[0]["metrics"] == {"auc": 0.7}
+    assert told("models")[0]["aliases"] == {"champion": 1}
+    assert told("models", "flight-delay")[0]["version"] == 1
+    assert "table:main.flights@0" in {edge["source"] for edge in told("lineage", "model:flight-delay@1")}
+    assert told("lineage", "table:main.flights@0", "--direction", "downstream")
     assert "noted" in {event["kind"] for event in told("registry", "events")}
-    for words in (["status"], ["registry", "runs"], ["registry", "models"], ["registry", "events"]):
+    for words in (["status"], ["runs"], ["models"], ["registry", "events"]):
         assert main([*words, *lake]) == 0
     assert "flight-delay" in capsys.readouterr().out
 
@@ -95,7 +96,7 @@ def test_listing_runs_ends_those_of_dead_processes(tmp_path: Path, capsys: pytes
     living = registry.start_run(ws, "train", "mine", tags=registry.marked())
     dead = {"process": registry.marked()["process"] | {"started": 1}}
     registry.start_run(ws, "train", "killed", tags=dead)
-    assert main(["registry", "runs", "--json", "--workspace", str(tmp_path)]) == 0
+    assert main(["runs", "--json", "--workspace", str(tmp_path)]) == 0
     found = {run["name"]: run["status"] for run in json.loads(capsys.readouterr().out)}
     assert found == {"mine": "running", "killed": "stopped"}
     assert main(["status", "--json", "--workspace", str(tmp_path)]) == 0
@@ -109,7 +110,7 @@ def test_a_table_shortens_ids_and_cuts_nothing_off(
     ws = Workspace.open(tmp_path)
     run = registry.start_run(ws, "train", "flight-delay")
     registry.finish_run(ws, run.id, metrics={f"metric_{index}": 0.5 for index in range(5)})
-    assert main(["registry", "runs", "--workspace", str(tmp_path)]) == 0
+    assert main(["runs", "--workspace", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert run.id[:12] in shown
     assert run.id not in shown
@@ -118,5 +119,34 @@ def test_a_table_shortens_ids_and_cuts_nothing_off(
 
 
 def test_an_unknown_model_is_an_error_and_not_an_empty_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["registry", "models", "nope", "--workspace", str(tmp_path)]) == 1
+    registry.runs(Workspace.open(tmp_path))
+    assert main(["models", "nope", "--workspace", str(tmp_path)]) == 1
     assert "'nope' is not registered" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["runs"],
+        ["models"],
+        ["tables"],
+        ["lineage", "model:a@1"],
+        ["compare", "a@1", "a@2"],
+        ["trace", "x"],
+        ["card", "a@1"],
+        ["audit"],
+        ["token", "list"],
+        ["registry", "events"],
+        ["data", "sql", "select 1"],
+        ["pipeline", "list"],
+        ["serve", "list"],
+        ["monitor", "alerts"],
+    ],
+)
+def test_a_mistyped_workspace_is_an_error_and_not_a_new_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert main([*words, "--workspace", str(tmp_path / "laek")]) == 1
+    told = capsys.readouterr().err.replace("\n", "")
+    assert "there is no workspace in" in told and "laek" in told and "raylake data ingest" in told
+    assert [*tmp_path.iterdir()] == []

@@ -47,7 +47,7 @@ def test_lists(lake: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert answer(capsys, "tables", "flights", *lake)[0]["rows"] == 2
     for words in (["runs"], ["models"], ["models", "delay"], ["tables"], ["tables", "flights"]):
         assert told(capsys, *words, *lake).strip()
-    assert "no versions yet" in told(capsys, "models", "unknown", *lake)
+    assert main(["models", "unknown", *lake]) == 1 and "'unknown' is not registered" in capsys.readouterr().err
 
 
 def test_lineage_in_every_form(lake: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote
 
+from anyio.from_thread import start_blocking_portal
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from sqlalchemy import text
@@ -20,7 +21,6 @@ from starlette.testclient import TestClient
 
 from raylake import registry
 from raylake.console import Listen, Policy, create_app
-from raylake.console.dispatch import FixedPaths
 from raylake.console.server import bind, make_server
 from raylake.core import Workspace
 from raylake.registry import access, schema
@@ -45,14 +45,21 @@ def every_route(app: FastAPI) -> Iterator[tuple[str, str]]:
     for found in iter_route_contexts(app.routes):
         route = found.original_route
         path = getattr(found, "path", None) or getattr(route, "path", "")
-        if isinstance(route, FixedPaths):
-            continue  # an index of routes that are in the list themselves
         if isinstance(route, Mount):
             yield from ((method, f"{path}/x") for method in METHODS)
         elif isinstance(route, Route) or hasattr(route, "methods"):
             yield from ((method, path) for method in sorted(route.methods or METHODS))
         else:
             raise AssertionError(f"{route!r} is no kind of route that this test knows")
+
+
+@contextmanager
+def one_loop(client: TestClient) -> Iterator[TestClient]:
+    """The client with one event loop for all its requests; it would make one, with a thread, for each."""
+    with start_blocking_portal(**client.async_backend) as portal:
+        client.portal = portal
+        yield client
+        client.portal = None
 
 
 def described(app: Any) -> Iterator[tuple[str, str, list[str]]]:

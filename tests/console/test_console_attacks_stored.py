@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from console_routes import PLACEHOLDER, add_route, described, every_route, locked_client, raw
+from console_routes import PLACEHOLDER, add_route, described, every_route, locked_client, one_loop, raw
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse
 from starlette.testclient import TestClient
@@ -94,21 +94,21 @@ def _send(client: TestClient, method: str, path: str, fields: dict[str, Any], pl
 def test_no_text_in_any_field_leads_out_or_runs(ws: Workspace, secret: Path, tmp_path: Path) -> None:
     run = registry.start_run(ws, "fit", "x")
     app = create_app(ws)
-    client = TestClient(app, raise_server_exceptions=False)
-    known = {"run_id": run.id, "run_uuid": run.id, "experiment_id": "0", "name": "x", "version": "1", "user": "x"}
-    before = _outside(tmp_path, ws)
-    for method, path, names in described(app):
-        for text in _outward(secret, tmp_path / "pwned"):
-            tried = [dict.fromkeys(names, text)]
-            if places := _paths(names, text):
-                tried.append({**{name: known[name] for name in names if name in known}, **places})
-            for fields in tried:
-                answer = _send(client, method, path, fields, "x")
-                assert answer.status_code < 500, (method, path, text[:100], answer.text[:300])
-                assert CANARY not in answer.text
-        assert _outside(tmp_path, ws) == before, (method, path)
-    assert {*tmp_path.iterdir()} == {secret, Path(ws.root)}
-    assert not list(Path("/tmp").glob("pwned"))
+    with one_loop(TestClient(app, raise_server_exceptions=False)) as client:
+        known = {"run_id": run.id, "run_uuid": run.id, "experiment_id": "0", "name": "x", "version": "1", "user": "x"}
+        before = _outside(tmp_path, ws)
+        for method, path, names in described(app):
+            for text in _outward(secret, tmp_path / "pwned"):
+                tried = [dict.fromkeys(names, text)]
+                if places := _paths(names, text):
+                    tried.append({**{name: known[name] for name in names if name in known}, **places})
+                for fields in tried:
+                    answer = _send(client, method, path, fields, "x")
+                    assert answer.status_code < 500, (method, path, text[:100], answer.text[:300])
+                    assert CANARY not in answer.text
+            assert _outside(tmp_path, ws) == before, (method, path)
+        assert {*tmp_path.iterdir()} == {secret, Path(ws.root)}
+        assert not list(Path("/tmp").glob("pwned"))
 
 
 def _paths(names: list[str], text: str) -> dict[str, str]:
@@ -168,16 +168,16 @@ SCRIPTS = (
 
 def test_scripts_in_names_come_back_as_text_only(ws: Workspace) -> None:
     app = create_app(ws)
-    client = TestClient(app, raise_server_exceptions=False)
-    for script in SCRIPTS:
-        run = registry.start_run(ws, "fit", script, tags={script: script, "mlflow.note.content": script})
-        registry.finish_run(ws, run.id, artifact=registry.put_bytes(ws, b"x"))
-        for method, path, names in described(app):
-            for fields in (dict.fromkeys(names, script), {name: run.id for name in names if name == "run_id"}):
-                answer = _send(client, method, path, fields, "x")
-                _is_inert(answer, script)
-        for path in ("/" + script, "/w/" + script + "/x", "/api/2.0/mlflow/" + script):
-            _is_inert(client.get(path), script)
+    with one_loop(TestClient(app, raise_server_exceptions=False)) as client:
+        for script in SCRIPTS:
+            run = registry.start_run(ws, "fit", script, tags={script: script, "mlflow.note.content": script})
+            registry.finish_run(ws, run.id, artifact=registry.put_bytes(ws, b"x"))
+            for method, path, names in described(app):
+                for fields in (dict.fromkeys(names, script), {name: run.id for name in names if name == "run_id"}):
+                    answer = _send(client, method, path, fields, "x")
+                    _is_inert(answer, script)
+            for path in ("/" + script, "/w/" + script + "/x", "/api/2.0/mlflow/" + script):
+                _is_inert(client.get(path), script)
 
 
 def _is_inert(answer: httpx.Response, script: str) -> None:

@@ -69,10 +69,13 @@ def test_a_remote_workspace_has_no_local_cluster() -> None:
 def test_a_cluster_that_was_killed_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     from ray._private import services
 
-    from raylake.core.ray_session import _nothing_answers
+    from raylake.core.ray_session import _answers, _remembered
 
     with socket.create_server(("127.0.0.1", 0)) as alive:
         monkeypatch.setattr(services, "find_gcs_addresses", set)
-        monkeypatch.setattr(services, "find_bootstrap_address", lambda _: f"127.0.0.1:{alive.getsockname()[1]}")
-        assert not _nothing_answers()
-    assert _nothing_answers()
+        address = f"127.0.0.1:{alive.getsockname()[1]}"
+        monkeypatch.setattr(services, "find_bootstrap_address", lambda _: address)
+        assert _answers(_remembered())
+    assert not _answers(_remembered())
+    monkeypatch.setattr(services, "find_bootstrap_address", lambda _: None)
+    assert _remembered() == ""

@@ -29,6 +29,11 @@ def test_fit_records_everything(ray_ws, fast):
     assert run.tags["environment"]["git"] is None or len(run.tags["environment"]["git"]["commit"]) == 40
     curve = registry.metric_history(ray_ws, run.id, "valid_logloss")
     assert curve[0][1] > curve[-1][1] and curve[-1][0] == 20
+    edges = registry.upstream_columns(ray_ws, run.node, "carrier")
+    assert {(str(edge.source), edge.source_column, edge.how) for edge in edges} >= {
+        (str(run.node), "carrier", "Ordinal"),
+        (str(fast.training.version.node), "carrier", ""),
+    }
     assert run.metrics["train_seconds"] <= run.metrics["ray_train_seconds"] <= run.metrics["seconds"]
 
 

@@ -231,7 +231,12 @@ def compile_program(inputs: Mapping[str, str], steps: Sequence[Learned]) -> Prog
     """
     layout = Layout(inputs)
     for learned in steps:
-        _COMPILE[learned["step"]](layout, learned)
+        compile_step(layout, learned)
     return Program(
         layout.inputs, tuple(layout.operations), layout.slots, layout.texts, layout.fold, dict(layout.columns)
     )
+
+
+def compile_step(layout: Layout, learned: Learned) -> None:
+    """Add what one step does to a layout; errors as for `compile_program`."""
+    _COMPILE[learned["step"]](layout, learned)

@@ -20,6 +20,7 @@ Example:
 
 from .log import audit, record_changes
 from .records import PERMISSIONS, ROLES, AuditEntry, NewToken, Token
+from .retention import expire_audit
 from .tokens import create_token, mark_used, revoke_token, token, tokens, verify
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Token",
     "audit",
     "create_token",
+    "expire_audit",
     "mark_used",
     "record_changes",
     "revoke_token",

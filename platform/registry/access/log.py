@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import insert
-from sqlmodel import Session, col, select
+from sqlalchemy import Connection
+from sqlmodel import col, select
 
 from ...core import Workspace
 from ..columns import plain
-from ..engine import reading, writing
-from ..schema import AuditRow
+from ..engine import reading, transaction
+from ..schema import MAPPERS, AuditRow
 from .records import AuditEntry
 
+# Past the ORM: the entry is on the way of every change.
+_INSERT = MAPPERS.metadata.tables["audit_entry"].insert()
 LONGEST = 1024  # characters of an action
 
 
@@ -30,11 +32,11 @@ def record_changes(ws: Workspace, changes: Iterable[AuditEntry]) -> None:
         >>> [(entry.user, entry.action) for entry in audit(ws)]
         [('ann', 'table.purge')]
     """
-    with writing(ws) as session:
-        add_changes(session, changes)
+    with transaction(ws.registry_url) as connection:
+        add_changes(connection, changes)
 
 
-def add_changes(session: Session, changes: Iterable[AuditEntry]) -> None:
+def add_changes(connection: Connection, changes: Iterable[AuditEntry]) -> None:
     """Append entries within a transaction of the caller."""
     rows = [
         {
@@ -50,7 +52,7 @@ def add_changes(session: Session, changes: Iterable[AuditEntry]) -> None:
         for each in changes
     ]
     if rows:
-        session.execute(insert(AuditRow), rows)
+        connection.execute(_INSERT, rows)
 
 
 def audit(

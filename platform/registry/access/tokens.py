@@ -83,7 +83,7 @@ def create_token(
     subject = {"token_id": public, "user": user, "role": role, "scopes": list(allowed)}
     with writing(ws) as session:
         session.add(row)
-        add_changes(session, [_done(change, "token.create", subject)])
+        add_changes(session.connection(), [_done(change, "token.create", subject)])
         session.flush()
         return NewToken(_record(row), text)
 
@@ -180,7 +180,9 @@ def revoke_token(ws: Workspace, token_id: str, *, by: AuditEntry | None = None) 
         row = _row(session, token_id)
         if row.revoked_at is None:
             row.revoked_at = now()
-            add_changes(session, [_done(by or _local(), "token.revoke", {"token_id": row.id, "user": row.user})])
+            add_changes(
+                session.connection(), [_done(by or _local(), "token.revoke", {"token_id": row.id, "user": row.user})]
+            )
         session.flush()
         return _record(row)
 

@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import uuid4
 
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
 from ...core import DataError, Node, Workspace
 from ..columns import clean, numbers
-from ..engine import now, reading, writing
+from ..engine import now, reading, transaction, writing
 from ..lineage import connect
 from ..records import Run
 from ..rows import texts
@@ -24,11 +25,16 @@ from .entries import Entry, Point, deleted_run, ended_run, raise_first, unknown_
 from .experiments import DEFAULT_EXPERIMENT, active
 from .labels import Label, packed
 from .values import RunView
-from .views import artifact_uri, record, select_runs, views
+from .views import artifact_uri, head, record, select_runs, views
 
 _TABLES = MAPPERS.metadata.tables
-_RUN = _TABLES["run"]
+_RUN, _EXPERIMENT = _TABLES["run"], _TABLES["experiment"]
+# Made once: SQLAlchemy then finds their SQL by their identity.
 _INSERT = _RUN.insert().returning(_RUN.c.seq)
+_HOME = select(_EXPERIMENT.c.id, _EXPERIMENT.c.artifact_location).where(
+    _EXPERIMENT.c.id == bindparam("which"), _EXPERIMENT.c.lifecycle == ACTIVE
+)
+_ONE = select_runs().where(_RUN.c.id == bindparam("run_id"))
 STATUSES = ("scheduled", "running", "finished", "failed", "stopped")
 _ENDED = ("finished", "failed", "stopped")
 
@@ -115,7 +121,8 @@ def _create(session: Session, new: NewRun) -> RunView:
     if which is None:
         above = session.exec(select(RunRow.experiment_id).where(RunRow.id == new.parent)).first()
         which = DEFAULT_EXPERIMENT if above is None else above
-    home = active(session, which)
+    home = session.connection().execute(_HOME, {"which": which}).first() if isinstance(which, int) else None
+    home = home or active(session, which)  # by name; and its errors
     begun: dict[str, Any] = {
         "id": new.id,
         "kind": clean(new.kind),
@@ -203,6 +210,9 @@ def update_run(
 ) -> RunView:
     """Change what a tracking client may change of a run, at any time.
 
+    Returns:
+        The run without its parameters, tags, metrics, data sets and models, which are not read.
+
     Raises:
         NotFound: The run is unknown.
         Deleted: The run is deleted.
@@ -210,15 +220,17 @@ def update_run(
     """
     if status is not None and status not in STATUSES:
         raise DataError(f"status {status!r} of a run is not valid: use one of {', '.join(STATUSES)}")
-    with writing(ws) as session:
-        row = _row(session, run_id, lock=True)
+    given = {"status": status, "ended_at": ended_at, "name": name and clean(name)}
+    changed = {column: value for column, value in given.items() if value}
+    with transaction(ws.registry_url) as connection:
+        if changed:
+            connection.execute(_RUN.update().where(_RUN.c.id == run_id, _RUN.c.lifecycle == ACTIVE), changed)
+        row = connection.execute(_ONE, {"run_id": run_id}).first()
+        if row is None:
+            raise unknown_run(run_id)
         if row.lifecycle != ACTIVE:
             raise deleted_run(run_id)
-        row.status = status or row.status
-        row.ended_at = ended_at or row.ended_at
-        row.name = name or row.name
-        session.flush()
-        return _view(session, run_id)
+        return head(row)
 
 
 def run(ws: Workspace, run_id: str) -> Run:
@@ -334,7 +346,7 @@ def _turn(ws: Workspace, run_id: str, lifecycle: str) -> None:
 
 
 def _view(session: Session, run_id: str) -> RunView:
-    found = views(session, select_runs().where(col(RunRow.id) == run_id))
+    found = views(session, _ONE, {"run_id": run_id})
     if not found:
         raise unknown_run(run_id)
     return found[0]

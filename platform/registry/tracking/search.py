@@ -11,13 +11,13 @@ from ...core import DataError, Workspace
 from ..clauses import Clause, compare_metric, compare_moment, compare_text, in_order
 from ..engine import reading
 from ..grammar import MOST_LISTED, Condition, Order, parse_filter, parse_order, parse_orders
+from ..page_tokens import offset_of, token_of
 from ..records import Run
 from ..schema import MAPPERS, ExperimentRow
 from ..schema.tracking import ACTIVE
 from ..vocabulary import EXPERIMENTS, PRESENCE
 from .entries import NAME_TAG, PARENT_TAG
 from .experiments import find, records
-from .pages import offset_of, token_of
 from .values import Experiment, Page, RunView
 from .views import record, select_runs, views
 

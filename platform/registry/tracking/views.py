@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Select, select
@@ -19,6 +19,7 @@ from .labels import unpacked
 from .values import Dataset, Measurement, ModelLink, RunView
 
 _TABLES = MAPPERS.metadata.tables
+Labels = dict[str, tuple[str, bool]]
 _RUN, _EXPERIMENT = _TABLES["run"], _TABLES["experiment"]
 
 
@@ -28,37 +29,52 @@ def select_runs() -> Select[Any]:
     return select(_RUN, _EXPERIMENT.c.artifact_location).select_from(of_experiment)
 
 
-def views(session: Session, query: Select[Any]) -> list[RunView]:
-    """The runs of a query made from `select_runs`, in its order."""
-    rows = session.execute(query).all()
+def views(session: Session, query: Select[Any], values: Mapping[str, Any] | None = None) -> list[RunView]:
+    """The runs of a query made from `select_runs`, with values for its parameters, in its order."""
+    rows = session.connection().execute(query, values).all()
     seqs = [row.seq for row in rows]
     params, tags = _labels(session, "param", seqs), _labels(session, "tag", seqs)
     metrics, datasets, models = _metrics(session, seqs), _datasets(session, seqs), _models(session, seqs)
     return [
-        RunView(
-            id=row.id,
-            kind=row.kind,
-            name=row.name,
-            status=row.status,
-            lifecycle=row.lifecycle,
-            experiment_id=row.experiment_id,
-            artifact_uri=artifact_uri(row.experiment_id, row.artifact_location, row.id),
-            user_id=row.user_id,
-            parent=row.parent,
-            created_at=row.created_at,
-            ended_at=row.ended_at,
-            params=params[row.seq],
-            tags=tags[row.seq],
-            metrics=tuple(metrics[row.seq]),
-            datasets=tuple(datasets[row.seq]),
-            models=tuple(models[row.seq]),
-            inputs=parsed(row.inputs),
-            outputs=parsed(row.outputs),
-            artifact=row.artifact,
-            error=row.error,
-        )
-        for row in rows
+        _view(row, params[row.seq], tags[row.seq], metrics[row.seq], datasets[row.seq], models[row.seq]) for row in rows
     ]
+
+
+def head(row: Any) -> RunView:
+    """A row of `select_runs` alone: no parameters, tags, metrics, data sets and models are read."""
+    return _view(row, {}, {}, (), (), ())
+
+
+def _view(
+    row: Any,
+    params: Labels,
+    tags: Labels,
+    metrics: Iterable[Measurement],
+    datasets: Iterable[Dataset],
+    models: Iterable[ModelLink],
+) -> RunView:
+    return RunView(
+        id=row.id,
+        kind=row.kind,
+        name=row.name,
+        status=row.status,
+        lifecycle=row.lifecycle,
+        experiment_id=row.experiment_id,
+        artifact_uri=artifact_uri(row.experiment_id, row.artifact_location, row.id),
+        user_id=row.user_id,
+        parent=row.parent,
+        created_at=row.created_at,
+        ended_at=row.ended_at,
+        params=params,
+        tags=tags,
+        metrics=tuple(metrics),
+        datasets=tuple(datasets),
+        models=tuple(models),
+        inputs=parsed(row.inputs),
+        outputs=parsed(row.outputs),
+        artifact=row.artifact,
+        error=row.error,
+    )
 
 
 def artifact_uri(experiment_id: int, given: str | None, run_id: str) -> str:
@@ -98,8 +114,8 @@ def latest_metrics(session: Session, run_seq: int) -> dict[str, float]:
     return {metric.key: metric.value for metric in _metrics(session, [run_seq])[run_seq]}
 
 
-def _labels(session: Session, table: str, seqs: Sequence[int]) -> dict[int, dict[str, tuple[str, bool]]]:
-    found: dict[int, dict[str, tuple[str, bool]]] = {seq: {} for seq in seqs}
+def _labels(session: Session, table: str, seqs: Sequence[int]) -> dict[int, Labels]:
+    found: dict[int, Labels] = {seq: {} for seq in seqs}
     for seq, key, text, typed in _of_runs(session, table, "run_seq, key, value, typed", seqs):
         found[seq][key] = (text, bool(typed))
     return found

@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from ....core import RaylakeError, Workspace
 from ...context import current_workspace
@@ -51,29 +52,35 @@ def routes_of(endpoints: Iterable[Endpoint]) -> list[Route]:
     """Starlette routes of the endpoints, below each of the prefixes that MLflow's clients use."""
     every = [*endpoints]
     return [
-        Route(prefix + each.path, _responder(each), methods=[each.method], include_in_schema=False)
+        Route(prefix + each.path, _Responder(each), methods=[each.method], include_in_schema=False)
         for prefix in PREFIXES
         for each in every
     ]
 
 
-def _responder(endpoint: Endpoint) -> Callable[[Request], Any]:
-    handle = endpoint.handle
-    waits = iscoroutinefunction(handle)
+class _Responder:
+    """An endpoint as an ASGI application: Starlette wraps a function once more, for each request."""
 
-    async def respond(request: Request) -> Response:
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._waits = iscoroutinefunction(endpoint.handle)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
         try:
-            message = await _message(endpoint, request)
-            ws = current_workspace(request)
-            if waits:
-                answer = await cast(Awaitable[Message], handle(ws, message))
-            else:
-                answer = cast(Message, await run_in_threadpool(handle, ws, message))
+            answer = await self._answer(request)
         except RaylakeError as error:
-            return failure(error)
-        return Response(orjson.dumps(answer), media_type=_JSON)
+            response = failure(error)
+        else:
+            response = Response(orjson.dumps(answer), media_type=_JSON)
+        await response(scope, receive, send)
 
-    return respond
+    async def _answer(self, request: Request) -> Message:
+        message = await _message(self._endpoint, request)
+        handle, ws = self._endpoint.handle, current_workspace(request)
+        if self._waits:
+            return await cast(Awaitable[Message], handle(ws, message))
+        return cast(Message, await run_in_threadpool(handle, ws, message))
 
 
 async def _message(endpoint: Endpoint, request: Request) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from typing import Any
 
 from ....core import Workspace
 from ....registry import tracking
+from ....registry.page_tokens import offset_of, token_of
 from ....registry.tracking.metrics import sampled
-from ....registry.tracking.pages import offset_of, token_of
 from .endpoint import Endpoint, Field, Message
 from .errors import invalid_parameter
 from .messages import metric_message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from .... import registry
@@ -27,7 +28,8 @@ def model_message(found: Model, newest: list[ModelVersion]) -> dict[str, Any]:
         "description": found.description,
     }
     if newest:
-        message["latest_versions"] = [version_message(version) for version in newest]
+        # Here MLflow names aliases at the model only.
+        message["latest_versions"] = [version_message(replace(version, aliases=())) for version in newest]
     if found.tags:
         message["tags"] = [{"key": key, "value": value} for key, value in found.tags.items()]
     if found.aliases:

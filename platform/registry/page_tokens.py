@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
+from typing import Any
 
 import orjson
 
-from ...core import DataError
+from ..core import DataError
 
 
 def token_of(offset: int) -> str:
@@ -39,3 +41,13 @@ def offset_of(token: str) -> int:
     if not 0 < offset < 2**63:
         raise DataError(f"Invalid page token, parsed value={offset}")
     return offset
+
+
+def next_page(start: int, limit: int, rows: Sequence[Any]) -> str:
+    """The token of the page after the one that starts at `start`, if there was a row too many; else ``""``.
+
+    Example:
+        >>> next_page(0, 2, ["a", "b"]), offset_of(next_page(4, 2, ["a", "b", "c"]))
+        ('', 6)
+    """
+    return token_of(start + limit) if len(rows) > limit else ""
