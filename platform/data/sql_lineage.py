@@ -46,6 +46,7 @@ def column_edges(query: str, inputs: Mapping[Node, Sequence[str]], target: Node)
         found = lineage(None, query, schema=schema, dialect=_DIALECT, db=DEFAULT_NAMESPACE)
     except SqlglotError:
         return []
+    assert isinstance(found, dict)  # asked for all columns
     edges: dict[tuple[Node, str, str], ColumnEdge] = {}
     for column, root in found.items():
         made = root.expression.unalias() if isinstance(root.expression, exp.Expression) else None
