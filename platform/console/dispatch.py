@@ -56,7 +56,7 @@ class FixedPaths:
             # Exactly this class: FastAPI's kinds need more than their endpoint.
             if type(route) is Route and not route.param_convertors:
                 wrapped = isfunction(route.endpoint)
-                answer = ExceptionMiddleware(route.app, self._handlers) if wrapped else route.app
+                answer: ASGIApp = ExceptionMiddleware(route.app, self._handlers) if wrapped else route.app
                 for method in route.methods or ():
                     found.setdefault((method, route.path), answer)
         return found

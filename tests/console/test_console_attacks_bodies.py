@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import socket
 import time
 from collections.abc import Iterable
@@ -53,14 +54,22 @@ def _exchange(port: int, head: str, pieces: Iterable[bytes], wait: float = 10.0)
             except (ConnectionResetError, BrokenPipeError):
                 break
         line.setblocking(True)
-        while not answer:
+        while not _whole(answer):
             try:
-                answer = line.recv(65536)
+                more = line.recv(65536)
             except ConnectionResetError:
                 break
-            if not answer:
+            if not more:
                 break
+            answer += more
         return answer, sent
+
+
+def _whole(answer: bytes) -> bool:
+    """Whether the answer is there with its body, which may come in a packet of its own."""
+    head, end, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head)
+    return bool(end) and len(body) >= (int(length[1]) if length else 0)
 
 
 def _head(port: int, path: str, token: str, extra: str) -> str:

@@ -121,7 +121,7 @@ def _create(session: Session, new: NewRun) -> RunView:
     if which is None:
         above = session.exec(select(RunRow.experiment_id).where(RunRow.id == new.parent)).first()
         which = DEFAULT_EXPERIMENT if above is None else above
-    home = session.connection().execute(_HOME, {"which": which}).first() if isinstance(which, int) else None
+    home: Any = session.connection().execute(_HOME, {"which": which}).first() if isinstance(which, int) else None
     home = home or active(session, which)  # by name; and its errors
     begun: dict[str, Any] = {
         "id": new.id,
