@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -257,3 +258,18 @@ def test_expectations_on_unknown_columns_or_types(ws: Workspace, tmp_path: Path)
         with pytest.raises(SchemaMismatch, match=rule.rule):
             data.ingest(ws, trips(tmp_path, [rule]))
     assert not data.exists(ws, "trips")
+
+
+def _halves(rows: pa.Table) -> pa.Table:
+    return rows.set_column(1, "miles", pa.array([mile / 2 for mile in rows["miles"].to_pylist()]))
+
+
+def test_another_type_than_the_table_has_names_column_both_types_and_the_file(ws: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,miles\n1,10\n")
+    plain = data.Source("trips", data.Csv(str(tmp_path / "*.csv")), schema={"id": "int64", "miles": "int64"})
+    data.ingest(ws, plain)
+    (tmp_path / "b.csv").write_text("id,miles\n2,11\n")
+    with pytest.raises(SchemaMismatch, match=r"b\.csv do not fit: column 'miles' is float64 but the table has int64"):
+        data.ingest(ws, replace(plain, transform=_halves))
+    assert data.table(ws, "trips").num_rows == 1
+    assert data.ingest(ws, plain).rows == 2
