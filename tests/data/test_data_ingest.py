@@ -15,6 +15,7 @@ import pytest
 
 from raylake import data, registry
 from raylake.core import ConfigError, Conflict, ExpectationFailed, Node, SchemaMismatch, SourceError, Workspace
+from raylake.data import live_files
 
 SCHEMA = {"id": "int64", "miles": "int64", "origin": "string"}
 
@@ -273,3 +274,22 @@ def test_another_type_than_the_table_has_names_column_both_types_and_the_file(ws
         data.ingest(ws, replace(plain, transform=_halves))
     assert data.table(ws, "trips").num_rows == 1
     assert data.ingest(ws, plain).rows == 2
+
+
+def test_uniqueness_reads_only_files_that_may_hold_a_key(
+    ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    reading = live_files.file_dataset
+    monkeypatch.setattr(
+        live_files, "file_dataset", lambda url, file, schema: opened.append(file.path) or reading(url, file, schema)
+    )
+    for number in range(4):
+        put(tmp_path, f"{number}.csv", *(f"{number * 10 + n},1,EWR" for n in range(10)))
+        data.ingest(ws, trips(tmp_path, [data.unique("id")]))
+    assert opened == []
+    put(tmp_path, "again.csv", "25,1,EWR", "99,1,EWR", "99,2,EWR")
+    data.ingest(ws, trips(tmp_path, [data.unique("id")]))
+    assert len(opened) == 1  # none but the third holds keys up to 25 or above
+    assert [row["id"] for _, row in rejected(ws)] == [25, 99]
+    assert data.table(ws, "trips").num_rows == 41
