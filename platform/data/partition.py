@@ -176,7 +176,8 @@ def _places(scan: Scan, names: Sequence[str], shares: Sequence[float], by: Split
 
 
 def _places_of(edges: Any, shares: Any) -> Places:
-    return np.searchsorted(edges, shares, side="right").astype(np.uint16)
+    places: Places = np.searchsorted(edges, shares, side="right").astype(np.uint16)
+    return places
 
 
 def _column(scan: Scan, name: str) -> pa.ChunkedArray:

@@ -35,12 +35,21 @@ def screen_on_ray(ws: Workspace, job: Job, splits: Sequence[Split]) -> list[Scre
     with _CONNECTING:
         session = ensure_ray(ws)
     shared = ray.put(job)
-    waiting = [_task.remote(shared, group) for group in group_splits(splits, _workers(int(session.cpus)))]
+    workers = _workers(int(session.cpus))
+    groups = group_splits(splits, workers)
+    started: list[ray.ObjectRef[Screened]] = []
     try:
         with task_errors(job.url):
-            return list(ray.get(waiting))
+            running: list[ray.ObjectRef[Screened]] = []
+            for group in groups:
+                if len(running) >= workers:
+                    done, running = ray.wait(running)
+                    ray.get(done)
+                started.append(_task.remote(shared, group))
+                running.append(started[-1])
+            return list(ray.get(started))
     except BaseException:
-        _drop(job, waiting)
+        _drop(job, started)
         raise
 
 
@@ -74,7 +83,7 @@ def group_splits(splits: Sequence[Split], workers: int) -> list[list[Split]]:
 
 def _workers(cpus: int) -> int:
     """Tasks that can run side by side: a cluster of this machine alone offers more CPUs than it has cores."""
-    alive = [node for node in ray.nodes() if node["Alive"]]
+    alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     here = len(alive) == 1 and alive[0]["NodeID"] == ray.get_runtime_context().get_node_id()
     return max(1, min(cpus, os.cpu_count() or cpus) if here else cpus)
 

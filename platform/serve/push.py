@@ -38,15 +38,14 @@ def push(ws: Workspace, *, port: int | None = None) -> str:
     from ray import serve
 
     base = ensure_serve(ws, port)
-    here = f"node:{ray.util.get_node_ip_address()}"
-    made = serve.deployment(
-        serve.ingress(lambda: _application(ws))(),
+    here = f"node:{ray.util.get_node_ip_address()}"  # type: ignore[no-untyped-call]
+    deployed = serve.deployment(
         name="push",
         num_replicas=1,
         max_ongoing_requests=_ONGOING,
         ray_actor_options={"num_cpus": 1, "resources": {here: 0.001}},
-    )
-    serve.run(made.bind(), name=APPLICATION, route_prefix="/push")
+    )(serve.ingress(lambda: _application(ws))())
+    serve.run(deployed.bind(), name=APPLICATION, route_prefix="/push")
     return f"{base}/push/events"
 
 
