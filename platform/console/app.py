@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from ..core import RaylakeError, Workspace
-from .api import access, lineage, mlflow, pipelines, workspaces
+from .api import access, lineage, mlflow, pipelines, push, workspaces
 from .courier import Courier
 from .dispatch import FixedPaths
 from .doorman import Doorman
@@ -53,22 +54,23 @@ def create_app(
     named = {ws.name: ws} if isinstance(ws, Workspace) else dict(ws)
     places = Places(named, default or next(iter(named), ""))
     policy = policy or Policy()
-    doorman, trail = Doorman(policy.failures), Trail()
+    doorman, trail, doors = Doorman(policy.failures), Trail(), push.PushDoors()
     # No pages of documentation: FastAPI's load scripts from another site.
     app = FastAPI(
         title="raylake",
         docs_url=None,
         redoc_url=None,
-        lifespan=_lifespan(trail, [Courier(each) for each in named.values()]),
+        lifespan=_lifespan(trail, doors, [Courier(each) for each in named.values()]),
     )
     app.router.redirect_slashes = False
-    app.state.places, app.state.doorman = places, doorman
+    app.state.places, app.state.doorman, app.state.push = places, doorman, doors
     for kind, answer in _HANDLERS.items():
         app.add_exception_handler(kind, answer)
     app.add_exception_handler(Exception, crash_response)
     app.include_router(access.router)
     app.include_router(lineage.router)
     app.include_router(pipelines.router)
+    app.include_router(push.router)
     app.router.routes.extend([*workspaces.routes(), *mlflow.routes()])
     _describe(app)
     app.add_middleware(FixedPaths, router=app.router, handlers=_HANDLERS)
@@ -83,7 +85,7 @@ def create_app(
     return app
 
 
-def _lifespan(trail: Trail, couriers: list[Courier]) -> Any:
+def _lifespan(trail: Trail, doors: push.PushDoors, couriers: list[Courier]) -> Any:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         for courier in couriers:
@@ -91,6 +93,7 @@ def _lifespan(trail: Trail, couriers: list[Courier]) -> Any:
         yield
         for courier in couriers:
             courier.stop()
+        await asyncio.to_thread(doors.close)
         trail.close()
 
     return lifespan

@@ -24,6 +24,8 @@ _FILES = re.compile(r"/(?:ajax-)?api/\d\.\d/mlflow(?:-artifacts/(?:artifacts|mpu
 # Data points rather than decisions: the audit log counts them, one entry per run and second.
 _POINTS = frozenset({"log-metric", "log-batch", "log-parameter", "set-tag", "log-inputs", "outputs", "log-model"})
 
+_EVENTS = "/api/raylake/events/"
+
 
 def permission_of(method: str, path: str) -> str:
     """``read``, ``write`` or ``admin``.
@@ -57,12 +59,16 @@ def is_file(path: str) -> bool:
 
 
 def is_point(path: str) -> bool:
-    """Whether a change is one of many data points of a run.
+    """Whether a change is one of many data points of a run, or of a source.
 
     Example:
         >>> is_point("/api/2.0/mlflow/runs/log-metric"), is_point("/api/2.0/mlflow/runs/delete")
         (True, False)
+        >>> is_point("/api/raylake/events/clicks")
+        True
     """
+    if path.startswith(_EVENTS):
+        return True
     head, _, last = path.rpartition("/")
     return last in _POINTS and head.endswith("/runs")
 

@@ -146,12 +146,7 @@ def reconcile(found: pa.Schema, stored: pa.Schema, table: str, *, evolve: bool) 
     """
     missing = [name for name in stored.names if name not in found.names]
     extra = [name for name in found.names if name not in stored.names]
-    changed = [
-        f"{field.name!r} is {type_name(found.field(field.name).type)} but the table has {type_name(field.type)}"
-        for field in stored
-        if field.name in found.names and not _widens(found.field(field.name).type, field.type)
-    ]
-    problems = changed + ([f"missing columns {missing}"] if missing and not evolve else [])
+    problems = type_changes(found, stored) + ([f"missing columns {missing}"] if missing and not evolve else [])
     if extra and not evolve:
         problems.append(f"unknown columns {extra}")
     if problems:
@@ -160,6 +155,20 @@ def reconcile(found: pa.Schema, stored: pa.Schema, table: str, *, evolve: bool) 
             "Correct the data, or allow new columns with schema_mode='evolve'"
         )
     return pa.schema([*stored, *(found.field(name) for name in extra)])
+
+
+def type_changes(found: pa.Schema, stored: pa.Schema) -> list[str]:
+    """What is wrong with the types of the columns that are in both, column by column, for people.
+
+    Example:
+        >>> type_changes(pa.schema([("n", pa.string())]), pa.schema([("n", pa.int64())]))
+        ["'n' is string but the table has int64"]
+    """
+    return [
+        f"{field.name!r} is {type_name(found.field(field.name).type)} but the table has {type_name(field.type)}"
+        for field in stored
+        if field.name in found.names and not _widens(found.field(field.name).type, field.type)
+    ]
 
 
 def _widens(source: pa.DataType, target: pa.DataType) -> bool:

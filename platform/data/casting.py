@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,13 +26,16 @@ def nullify(column: pa.ChunkedArray, null_values: tuple[str, ...]) -> pa.Chunked
     return pc.if_else(marks, pa.scalar(None, pa.string()), column)
 
 
-def cast_column(column: pa.ChunkedArray, dtype: pa.DataType) -> tuple[pa.ChunkedArray, pa.Array | None]:
+def cast_column(
+    column: pa.ChunkedArray, dtype: pa.DataType, null_values: tuple[str, ...] = ()
+) -> tuple[pa.ChunkedArray, pa.Array | None]:
     """Cast a column to `dtype`.
 
     Args:
         column: Any type; text is trimmed before it is read as a number, a time or a truth value. A time
             without a zone counts as UTC.
         dtype: The declared type.
+        null_values: Texts that mean "nothing".
 
     Returns:
         The typed column (null in every cell that does not fit), and the mask of those cells, bool of the same
@@ -40,11 +46,17 @@ def cast_column(column: pa.ChunkedArray, dtype: pa.DataType) -> tuple[pa.Chunked
         >>> values.to_pylist(), bad.to_pylist()
         ([1, None, None], [False, True, False])
     """
-    if column.type == dtype:
-        return column, None
     text = pa.types.is_string(column.type)
-    prepared = column
+    if column.type == dtype:
+        return nullify(column, null_values), None
     # Most columns are clean: they are read as they stand, and tidied only when that fails.
+    if not (text and _readable(null_values, dtype)):
+        try:
+            return _cast(column, dtype), None
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            pass
+    column = nullify(column, null_values)
+    prepared = column
     for _ in range(2):
         try:
             return _cast(prepared, dtype), None
@@ -72,6 +84,12 @@ def fits(values: pa.Array, dtype: pa.DataType) -> bool:
     return True
 
 
+@lru_cache(maxsize=256)
+def _readable(null_values: tuple[str, ...], dtype: pa.DataType) -> bool:
+    """Whether a text that means "nothing" could be read as a value, such as -999: then it must be looked for first."""
+    return any(fits(pa.array([text], pa.string()), dtype) for text in null_values)
+
+
 def _tidied(column: pa.ChunkedArray | pa.Array, dtype: pa.DataType) -> pa.ChunkedArray | pa.Array:
     trimmed = pc.utf8_trim_whitespace(column)
     # Arrow's text to integer refuses a leading plus.
@@ -81,13 +99,25 @@ def _tidied(column: pa.ChunkedArray | pa.Array, dtype: pa.DataType) -> pa.Chunke
 def _cast(column: pa.ChunkedArray | pa.Array, dtype: pa.DataType) -> pa.ChunkedArray | pa.Array:
     if pa.types.is_timestamp(dtype) and pa.types.is_string(column.type):
         return _cast_times(column)
-    to_integer = pa.types.is_integer(dtype) and pa.types.is_string(column.type)
     # Arrow reads 0x1F as hexadecimal.
-    if to_integer and any(pc.any(pc.match_substring(column, mark)).as_py() for mark in "xX"):
+    if pa.types.is_integer(dtype) and pa.types.is_string(column.type) and _has_x(column):
         raise pa.ArrowInvalid("hexadecimal")
     if pa.types.is_timestamp(column.type) and pa.types.is_timestamp(dtype):
         return column.cast(dtype, safe=False)
     return column.cast(dtype)
+
+
+def _has_x(column: pa.ChunkedArray | pa.Array) -> bool:
+    """Whether an x is in the bytes of the texts: a tenth of the time of a search in each of them."""
+    for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+        _, offsets, data = chunk.buffers()
+        if data is None or not len(chunk):
+            continue
+        places = np.frombuffer(offsets, np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+        found = bytes(data[int(places[0]) : int(places[-1])])
+        if b"x" in found or b"X" in found:
+            return True
+    return False
 
 
 def _cast_times(column: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
@@ -146,7 +176,7 @@ def cast_table(
     """
     columns, masks = [], {}
     for field in schema:
-        values, bad = cast_column(nullify(table.column(field.name), null_values), field.type)
+        values, bad = cast_column(table.column(field.name), field.type, null_values)
         columns.append(values)
         if bad is not None:
             masks[field.name] = bad

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -36,11 +36,14 @@ class RawBatch:
         broken: Pairs (reason, raw text) of lines that could not be split into columns.
         mark: JSON-able; where the source stands after this batch, from connectors that learn it only by reading.
             The last mark of each split is given to `MarkedConnector.advance`.
+        text: Gives the same rows as the source wrote them, when `rows` were typed on the way: what is shown of a
+            rejected row. Asked in the order of the batches.
     """
 
     rows: pa.Table
     broken: tuple[tuple[str, str], ...] = ()
     mark: Mapping[str, Any] | None = None
+    text: Callable[[], pa.Table] | None = None
 
 
 @runtime_checkable
@@ -64,6 +67,19 @@ class Connector(Protocol):
 
     def read(self, split: Split) -> Iterator[RawBatch]:
         """The rows of one split, in batches that fit in memory."""
+        ...
+
+
+@runtime_checkable
+class TypedConnector(Connector, Protocol):
+    """A connector of text that can type it faster than it can be cast afterwards.
+
+    `read_typed` gives the values, nulls and broken lines that `read` and a cast would give; a batch with a cell that
+    does not fit comes as text.
+    """
+
+    def read_typed(self, split: Split, schema: pa.Schema, null_values: Sequence[str]) -> Iterator[RawBatch]:
+        """The rows of one split, typed as `schema` says wherever every cell fits."""
         ...
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from pyarrow import fs
 
 from ..core import SourceError, urls
@@ -16,6 +19,10 @@ from .connector import Cursor
 
 _SAMPLED_BLOCKS = 16
 _BLOCK = 4 * 1024 * 1024
+_READ = 1024 * 1024
+_CRC = "crc32:"
+# Hashing lets other threads run; a store answers slowly, but many questions at once.
+_HASHERS = 8
 _GLOB = ("*", "?", "[")
 
 
@@ -97,11 +104,12 @@ def unread(files: Sequence[FoundFile], cursor: Cursor | None) -> tuple[list[Foun
     known: Mapping[str, Any] = (cursor or {}).get("files", {})
     after: dict[str, Any] = dict(known)
     new = []
-    for file in files:
+    changed = [file for file in files if list(known.get(file.path, ()))[:2] != [file.size, file.modified]]
+    with ThreadPoolExecutor(_HASHERS, thread_name_prefix="digest") as pool:
+        before_each = [known[file.path][2] if file.path in known else None for file in changed]
+        digests = list(pool.map(content_digest, changed, before_each))
+    for file, digest in zip(changed, digests, strict=True):
         before = known.get(file.path)
-        if before is not None and before[:2] == [file.size, file.modified]:
-            continue
-        digest = content_digest(file)
         if before is None:
             new.append(file)
         elif before[2] != digest:
@@ -113,18 +121,39 @@ def unread(files: Sequence[FoundFile], cursor: Cursor | None) -> tuple[list[Foun
     return new, {"files": after}
 
 
-def content_digest(file: FoundFile) -> str:
-    """SHA-256 over the content; of files above 64 MiB, over the size and sixteen evenly spaced blocks."""
-    digest = hashlib.sha256(str(file.size).encode())
+def content_digest(file: FoundFile, like: str | None = None) -> str:
+    """CRC-32 over the content; of files above 64 MiB, over the size and sixteen evenly spaced blocks.
+
+    It tells a file that was only touched from one that was edited, which needs no more; SHA-256 takes three times as
+    long.
+
+    Args:
+        file: The file.
+        like: A digest to compare with: older cursors hold SHA-256.
+    """
+    old = like is not None and not like.startswith(_CRC)
+    digest: Any = hashlib.sha256() if old else _Crc()
+    digest.update(str(file.size).encode())
     try:
         with file.open() as handle:
             if file.size <= _SAMPLED_BLOCKS * _BLOCK:
-                while block := handle.read(_BLOCK):
+                while block := handle.read_buffer(_READ):
                     digest.update(block)
             else:
                 for index in range(_SAMPLED_BLOCKS):
                     handle.seek((file.size - _BLOCK) * index // (_SAMPLED_BLOCKS - 1))
-                    digest.update(handle.read(_BLOCK))
+                    digest.update(handle.read_buffer(_BLOCK))
     except OSError as error:
         raise SourceError(f"file {file.path} cannot be read: {error}. Check its permissions") from error
-    return digest.hexdigest()
+    return str(digest.hexdigest())
+
+
+class _Crc:
+    def __init__(self) -> None:
+        self._value = 0
+
+    def update(self, block: bytes | pa.Buffer) -> None:
+        self._value = zlib.crc32(block, self._value)
+
+    def hexdigest(self) -> str:
+        return f"{_CRC}{self._value:08x}"

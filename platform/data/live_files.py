@@ -85,6 +85,9 @@ def may_hold(table: DeltaTable, keys: pl.DataFrame) -> list[LiveFile]:
 def _overlaps(actions: pa.Table, name: str, values: pl.Series) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """For each file, whether one of the values lies between its bounds; true where there are no bounds."""
     everywhere = np.ones(actions.num_rows, dtype=bool)
+    if values.dtype.is_float():
+        # Bounds leave NaN out.
+        return everywhere
     exact = f"partition.{name}"
     low, high = (exact, exact) if exact in actions.column_names else (f"min.{name}", f"max.{name}")
     if low not in actions.column_names or high not in actions.column_names or values.is_empty():

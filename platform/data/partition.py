@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..core import ConfigError, DataError, Ref, SchemaMismatch, Workspace, table_node
 from ..registry import TableVersion
-from .read import newest_version, table
+from .delta_log import arrow_schema, require
+from .read import fragments, newest_version
+from .scan import batches
+from .storage_errors import storage_errors
 from .summary.hashing import hash_values, mixed
 from .write import write
 
+Places: TypeAlias = npt.NDArray[np.uint16]
+Scan: TypeAlias = Callable[[Sequence[str]], Iterator[pa.Table]]
 _NULL = np.uint64(0x6A09E667F3BCC909)
 
 
@@ -47,7 +53,8 @@ def split(
     """Split a table into parts, each a table ``NAME_PART`` with lineage to the version that was split.
 
     A row's part comes from a hash of its key and the seed, so a repeated call gives the same parts, in any process
-    and any order of rows. The table is read into memory.
+    and any order of rows. The table is streamed: memory holds two bytes a row, with `stratify` or `time` that column
+    and some numbers a row.
 
     Args:
         ws: The workspace.
@@ -85,17 +92,24 @@ def split(
     source = parsed if version is None else parsed.at(version)
     by = SplitBy((key,) if isinstance(key, str) else tuple(key), stratify, time, group, seed)
     _check(parts, by, mask)
-    rows = table(ws, source)
-    places = part_of_rows(rows, list(parts.values()), by)
+    opened = require(ws, source)
+    schema, files = arrow_schema(opened), fragments(opened, ws.table_url(source), None)
+
+    def scan(columns: Sequence[str]) -> Iterator[pa.Table]:
+        return batches(files, schema, columns)
+
+    with storage_errors(ws.table_url(source)):
+        places = _places(scan, schema.names, list(parts.values()), by)
     settings = {"split": json.dumps({"parts": dict(parts), **{k: getattr(by, k) for k in by.__slots__}})}
     inputs = [table_node(source, int(source.version or 0))]
 
-    def store(name: str, data: pa.Table) -> TableVersion:
+    def store(name: str, columns: pa.Schema, rows: Iterator[pa.Table]) -> TableVersion:
         where = Ref(name, namespace=source.namespace)
+        reader = pa.RecordBatchReader.from_batches(columns, (each for part in rows for each in part.to_batches()))
         return write(
             ws,
             where.qualified,
-            data,
+            reader,
             mode="overwrite",
             inputs=inputs,
             operation="split",
@@ -104,35 +118,73 @@ def split(
         )
 
     if mask is not None:
-        names = pa.array(list(parts), pa.string()).take(pa.array(places))
-        made = store(mask, rows.select(list(by.key)).append_column("part", names))
+        shown = pa.schema([*(schema.field(name) for name in by.key), pa.field("part", pa.string())])
+        made = store(mask, shown, _named(scan(by.key), places, list(parts)))
         return dict.fromkeys(parts, made)
-    return {part: store(f"{source.name}_{part}", rows.filter(pa.array(places == at))) for at, part in enumerate(parts)}
+    return {
+        part: store(f"{source.name}_{part}", schema, _only(scan(schema.names), places, number))
+        for number, part in enumerate(parts)
+    }
 
 
-def part_of_rows(rows: pa.Table, shares: Sequence[float], by: SplitBy) -> Any:
-    """The place of each row's part among the shares, int64 ``(rows,)``.
+def _only(rows: Iterator[pa.Table], places: Places, wanted: int) -> Iterator[pa.Table]:
+    at = 0
+    for part in rows:
+        yield part.filter(pa.array(places[at : at + part.num_rows] == wanted))
+        at += part.num_rows
+
+
+def _named(rows: Iterator[pa.Table], places: Places, names: list[str]) -> Iterator[pa.Table]:
+    at = 0
+    for part in rows:
+        here = pa.array(names, pa.string()).take(pa.array(places[at : at + part.num_rows]))
+        yield part.append_column("part", here)
+        at += part.num_rows
+
+
+def part_of_rows(rows: pa.Table, shares: Sequence[float], by: SplitBy) -> Places:
+    """The place of each row's part among the shares, uint16 ``(rows,)``.
 
     Raises:
         SchemaMismatch: A column does not exist.
         DataError: The time or group is null in some rows.
     """
+    return _places(lambda columns: iter([rows.select(list(columns))]), rows.column_names, shares, by)
+
+
+def _places(scan: Scan, names: Sequence[str], shares: Sequence[float], by: SplitBy) -> Places:
+    """As `part_of_rows`, of rows that `scan` gives in the same order whenever it is asked for columns."""
     chosen = [name for name in (*by.key, by.stratify, by.time, by.group) if name is not None]
-    missing = [name for name in chosen if name not in rows.column_names]
+    missing = [name for name in chosen if name not in names]
     if missing:
-        raise SchemaMismatch(f"columns {missing} are not in the table; there are {rows.column_names}")
+        raise SchemaMismatch(f"columns {missing} are not in the table; there are {list(names)}")
     for name in (by.time, by.group):
-        if name is not None and rows.column(name).null_count:
-            raise DataError(f"column {name!r} is null in {rows.column(name).null_count} rows: leave them out first")
+        nulls = 0 if name is None else sum(part.column(0).null_count for part in scan([name]))
+        if nulls:
+            raise DataError(f"column {name!r} is null in {nulls} rows: leave them out first")
     edges = np.cumsum(shares)[:-1]
     if by.time is not None:
-        return np.searchsorted(edges, _shares_before(rows.column(by.time)), side="right")
-    names = [by.group] if by.group is not None else list(by.key) or rows.column_names
-    drawn = row_hashes(rows.select(names), by.seed)
+        return _places_of(edges, _shares_before(_column(scan, by.time)))
+    hashed = [by.group] if by.group is not None else list(by.key) or list(names)
+    drawn = (row_hashes(part, by.seed) for part in scan(hashed))
     if by.stratify is not None:
         # The middle of a row's step, so that half a row is rounded to the nearer part.
-        return np.searchsorted(edges, _ranks(drawn, rows.column(by.stratify)), side="right")
-    return np.searchsorted(edges, drawn.astype(np.float64) / 2.0**64, side="right")
+        every = np.concatenate([np.empty(0, dtype=np.uint64), *drawn])
+        return _places_of(edges, _ranks(every, _column(scan, by.stratify)))
+    found = [_places_of(edges, part.astype(np.float64) / 2.0**64) for part in drawn]
+    return np.concatenate([np.empty(0, dtype=np.uint16), *found])
+
+
+def _places_of(edges: Any, shares: Any) -> Places:
+    places: Places = np.searchsorted(edges, shares, side="right").astype(np.uint16)
+    return places
+
+
+def _column(scan: Scan, name: str) -> pa.ChunkedArray:
+    parts = [part.column(0) for part in scan([name])]
+    if not parts:
+        return pa.chunked_array([pa.array([], pa.int64())])
+    return pa.chunked_array([chunk for part in parts for chunk in part.chunks], parts[0].type)
 
 
 def _check(parts: Mapping[str, float], by: SplitBy, mask: str | None) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from heapq import heappop, heappush
 from threading import Lock
 
 import ray
@@ -33,33 +35,57 @@ def screen_on_ray(ws: Workspace, job: Job, splits: Sequence[Split]) -> list[Scre
     with _CONNECTING:
         session = ensure_ray(ws)
     shared = ray.put(job)
-    waiting = [_task.remote(shared, group) for group in group_splits(splits, int(session.cpus))]
+    workers = _workers(int(session.cpus))
+    groups = group_splits(splits, workers)
+    started: list[ray.ObjectRef[Screened]] = []
     try:
         with task_errors(job.url):
-            return list(ray.get(waiting))
+            running: list[ray.ObjectRef[Screened]] = []
+            for group in groups:
+                if len(running) >= workers:
+                    done, running = ray.wait(running)
+                    ray.get(done)
+                started.append(_task.remote(shared, group))
+                running.append(started[-1])
+            return list(ray.get(started))
     except BaseException:
-        _drop(job, waiting)
+        _drop(job, started)
         raise
 
 
-def group_splits(splits: Sequence[Split], cpus: int) -> list[list[Split]]:
-    """Splits per task: enough tasks for every CPU, but none so small that it makes a small file.
+def group_splits(splits: Sequence[Split], workers: int) -> list[list[Split]]:
+    """Splits per task: as many tasks as keep every worker busy to the end, but none so small that its file is small.
+
+    The largest splits are dealt first, each to the task that has least so far; within a task they keep their order.
+
+    Args:
+        splits: The splits, in the order of the source.
+        workers: Tasks that run side by side.
 
     Example:
         >>> [len(group) for group in group_splits([Split(str(n), {}, 1024) for n in range(1000)], 4)]
         [1000]
+        >>> [len(group) for group in group_splits([Split(str(n), {}, 2**25) for n in range(20)], 4)]
+        [3, 3, 3, 3, 2, 2, 2, 2]
     """
     total = sum(split.size for split in splits)
-    size = min(_TASK_BYTES, max(_LEAST_TASK_BYTES, total // max(1, cpus)))
-    groups: list[list[Split]] = [[]]
-    filled = 0
-    for split in splits:
-        if groups[-1] and filled + split.size > size:
-            groups.append([])
-            filled = 0
-        groups[-1].append(split)
-        filled += split.size
-    return groups
+    tasks = -(-total // _TASK_BYTES)
+    # A last round that only some of the workers have a part in keeps the others waiting.
+    tasks = min(max(workers, -(-tasks // workers) * workers), max(1, total // _LEAST_TASK_BYTES), len(splits))
+    filled = [(0, number) for number in range(tasks)]
+    groups: list[list[int]] = [[] for _ in range(tasks)]
+    for place in sorted(range(len(splits)), key=lambda index: -splits[index].size):
+        size, number = heappop(filled)
+        groups[number].append(place)
+        heappush(filled, (size + splits[place].size, number))
+    return [[splits[place] for place in sorted(group)] for group in groups]
+
+
+def _workers(cpus: int) -> int:
+    """Tasks that can run side by side: a cluster of this machine alone offers more CPUs than it has cores."""
+    alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    here = len(alive) == 1 and alive[0]["NodeID"] == ray.get_runtime_context().get_node_id()
+    return max(1, min(cpus, os.cpu_count() or cpus) if here else cpus)
 
 
 def _drop(job: Job, waiting: Sequence[ray.ObjectRef[Screened]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..core import ExpectationFailed, SchemaMismatch, SourceError
-from .arrow_types import describe, storable_schema
+from .arrow_types import describe, storable_schema, type_changes
 from .casting import cast_table, complaint
-from .connector import Split, is_sparse
+from .connector import RawBatch, Split, TypedConnector, is_sparse
 from .file_writer import FileWriter, NewFile
 from .notations import apply_formats
 from .quarantine import QUARANTINE_SCHEMA, rejected, rejected_lines, take_failing
@@ -79,17 +79,24 @@ class _Screen:
 
     def split(self, split: Split) -> None:
         mark: Mapping[str, Any] | None = None
-        for batch in self.job.source.connector.read(split):
+        for batch in self._batches(split):
             mark = batch.mark if batch.mark is not None else mark
             if batch.broken:
                 self._reject(rejected_lines(batch.broken, split.name), UNPARSABLE, batch.broken[0][0])
                 self.read += len(batch.broken)
             self.read += batch.rows.num_rows
-            self._rows(batch.rows, split.name)
+            self._rows(batch, split.name)
         if mark is not None:
             self.marks.append(mark)
 
-    def _rows(self, raw: pa.Table, file: str) -> None:
+    def _batches(self, split: Split) -> Iterator[RawBatch]:
+        connector = self.job.source.connector
+        if isinstance(connector, TypedConnector):
+            return connector.read_typed(split, self.job.schema, tuple(self.job.source.null_values))
+        return connector.read(split)
+
+    def _rows(self, batch: RawBatch, file: str) -> None:
+        raw = batch.rows
         if is_sparse(self.job.source.connector):
             raw = self._completed(raw, file)
         check_header(raw.schema.names, self.job, file)
@@ -102,7 +109,7 @@ class _Screen:
         changed = self.job.source.transform is not None
         if self.job.source.transform is not None:
             typed = _transformed(self.job.source, typed)
-        self._expect(typed, None if changed else raw, file)
+        self._expect(typed, None if changed else batch.text or raw, file)
 
     def _completed(self, raw: pa.Table, file: str) -> pa.Table:
         """Rows of a source without a header: a missing field is null, a row with an unknown one is not a row."""
@@ -139,7 +146,7 @@ class _Screen:
         self._reject(rejected(bad, reasons, file), UNPARSABLE, reasons[0])
         return typed.filter(pc.invert(any_bad)), kept
 
-    def _expect(self, typed: pa.Table, raw: pa.Table | None, file: str) -> None:
+    def _expect(self, typed: pa.Table, raw: pa.Table | Callable[[], pa.Table] | None, file: str) -> None:
         for rule in self.job.source.rules:
             if rule.whole:
                 rule.check_columns(typed.schema)
@@ -153,20 +160,24 @@ class _Screen:
             if rule.on_fail in ("quarantine", "drop"):
                 kept, bad = take_failing(typed, mask)
                 if raw is not None:
-                    raw, original = take_failing(raw, mask)
+                    raw, original = take_failing(raw() if callable(raw) else raw, mask)
                 if rule.on_fail == "quarantine":
                     shown = bad if raw is None else original
                     self._reject(rejected(shown, [rule.name] * count, file), rule.name, rule.name)
                     count = 0
                 typed = kept
             self.failed[rule.name] = self.failed.get(rule.name, 0) + count
-        self._accept(typed)
+        self._accept(typed, file)
 
-    def _accept(self, typed: pa.Table) -> None:
-        if self.writer is None:
-            schema = storable_schema(typed.schema, known=self.job.stored)
-            self.writer = FileWriter(self.job.url, schema, self.job.partitions)
-        self.writer.write(typed)
+    def _accept(self, typed: pa.Table, file: str) -> None:
+        try:
+            if self.writer is None:
+                schema = storable_schema(typed.schema, known=self.job.stored)
+                check_types(schema, self.job)
+                self.writer = FileWriter(self.job.url, schema, self.job.partitions)
+            self.writer.write(typed)
+        except SchemaMismatch as error:
+            raise SchemaMismatch(f"the rows of {file} do not fit: {error}") from error
 
     def _reject(self, rows: pa.Table, rule: str, reason: str) -> None:
         if not self.job.quarantine:
@@ -221,6 +232,18 @@ def check_header(names: Sequence[str], job: Job, file: str) -> None:
         raise SchemaMismatch(
             f"file {file} {' and '.join(problems)}; source {job.source.name!r} expects {describe(job.schema)}. "
             "Correct the file or the source's schema"
+        )
+
+
+def check_types(schema: pa.Schema, job: Job) -> None:
+    """Raise `SchemaMismatch` when a column has another type than in the table that is there."""
+    replaces = job.source.mode == "overwrite" and job.source.schema_mode == "evolve"
+    if job.stored is None or replaces:
+        return
+    if changed := type_changes(schema, job.stored):
+        raise SchemaMismatch(
+            f"column {'; column '.join(changed)}. Source {job.source.name!r} wrote nothing: cast it in the source's "
+            "schema or transform, or write to another table"
         )
 
 

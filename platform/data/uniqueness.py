@@ -11,11 +11,14 @@ import pyarrow as pa
 import pyarrow.dataset as pds
 
 from ..core import Ref, Workspace, urls
+from .arrow_types import fit_to_schema
+from .delta_log import arrow_schema, require
 from .expectations import Expectation
 from .file_writer import FileWriter, NewFile, remove_files
+from .keyed import BATCH_ROW, match
 from .promises import partition_promise
 from .quarantine import QUARANTINE_SCHEMA, rejected
-from .read import table
+from .storage_errors import storage_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,9 @@ class Pending:
 def repeats(ws: Workspace, ref: Ref | None, rule: Expectation, pending: Pending) -> dict[int, list[int]]:
     """Which rows repeat an earlier row's key: index of the file to the row numbers in it.
 
+    Of the table, only files are opened whose statistics do not exclude every new key, and of those the key columns
+    alone, a few files at a time: with keys that grow, such as numbers or times, the table is not read at all.
+
     Args:
         ws: The workspace.
         ref: The table whose rows count as earlier, at a pinned version; ``None`` when there are none.
@@ -56,10 +62,20 @@ def repeats(ws: Workspace, ref: Ref | None, rule: Expectation, pending: Pending)
     new = pl.concat(parts).drop_nulls(columns)
     later = new.filter(~pl.struct(columns).is_first_distinct())
     if ref is not None:
-        known = pl.DataFrame(table(ws, ref, columns=columns)).unique()
+        known = _known(ws, ref, new.select(columns).unique())
         later = pl.concat([later, new.join(known, on=columns, how="semi")]).unique(["file", "row"])
     grouped = later.sort("file", "row").group_by("file", maintain_order=True).agg("row")
     return {int(index): rows for index, rows in grouped.iter_rows()}
+
+
+def _known(ws: Workspace, ref: Ref, keys: pl.DataFrame) -> pl.DataFrame:
+    """Those of the keys that are in the table."""
+    opened = require(ws, ref)
+    schema = arrow_schema(opened)
+    typed = fit_to_schema(keys.to_arrow(), pa.schema([schema.field(name) for name in keys.columns]))
+    with storage_errors(ws.table_url(ref)):
+        found = match(opened, ws.table_url(ref), typed, keys.columns)
+    return keys[found.rows[BATCH_ROW].unique().to_numpy()]
 
 
 def remove_rows(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import orjson
 from figures import Figure
@@ -56,13 +57,21 @@ def run() -> list[Figure]:
             try:
                 _wait(port)
                 for size, requests in ((1, REQUESTS), (BATCH, REQUESTS // BATCH * 4)):
+                    before = _processor_seconds(server.pid)
                     rate = asyncio.run(_load(port, size, requests)) * size
+                    spent = (_processor_seconds(server.pid) - before) / (requests // CONNECTIONS * CONNECTIONS * size)
                     name = f"push, {size} event{'s' if size > 1 else ''} a request, {CONNECTIONS} connections, one core"
                     figures.append(Figure(name, who, rate, "events/s", "higher"))
+                    figures.append(Figure(f"{name}: processor time an event", who, spent * 1e6, "us", "lower"))
             finally:
                 server.kill()
                 server.wait()
     return figures
+
+
+def _processor_seconds(pid: int) -> float:
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _wait(port: int) -> None:

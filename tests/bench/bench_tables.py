@@ -21,7 +21,7 @@ from figures import Figure, timed
 from raylake import data
 from raylake.core import Workspace, ensure_ray
 
-ROWS, FILES = 5_000_000, 20
+ROWS, FILES, TIMES = 5_000_000, 20, 10
 CSV = "CSV to Delta, 5M rows x 10 columns in 20 files"
 UPDATES, TABLE = 100_000, 1_000_000
 SMALL = "merge of 100k updates into 1M rows"
@@ -72,6 +72,9 @@ def _ingestion() -> list[Figure]:
         contenders = {"raylake": ours, "deltalake, one process": theirs}
         found = _in_turns(CSV, contenders, repeat=3)
         peaks = [(who, _peak(work)) for who, work in contenders.items()]
+        for number in range(FILES, TIMES * FILES):
+            os.link(home / f"{number % FILES:02d}.csv", home / f"{number}.csv")
+        peaks.append((f"raylake, {TIMES} times the input", _peak(ours)))
         return found + [Figure(f"{CSV}: peak memory", who, peak, "MiB", "lower") for who, peak in peaks]
     finally:
         import ray
@@ -96,14 +99,13 @@ def _in_turns(workload: str, contenders: dict[str, Callable[[], object]], *, rep
 
 
 def _peak(work: Callable[[], object]) -> float:
-    """Most private memory of this process and its children over what they had before, in MiB."""
+    """Most memory of this process, of Ray's and of its workers together, the object store included, in MiB."""
     most = [0]
-    before = _private()
     done = threading.Event()
 
     def watch() -> None:
-        while not done.wait(0.05):
-            most[0] = max(most[0], _private())
+        while not done.wait(0.1):
+            most[0] = max(most[0], _memory())
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -112,25 +114,30 @@ def _peak(work: Callable[[], object]) -> float:
     finally:
         done.set()
         watcher.join()
-    return max(0, most[0] - before) / 2**20
+    return most[0] / 2**20
 
 
-def _private() -> int:
-    """Bytes of anonymous memory of this process and of every one below it."""
+def _memory() -> int:
+    """Bytes of this process and of every one below it that are not pages of files; what is shared counts once."""
     parents: dict[int, int] = {}
-    sizes: dict[int, int] = {}
-    for status in Path("/proc").glob("[0-9]*/status"):
+    for status in Path("/proc").glob("[0-9]*/stat"):
         try:
-            told = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+            parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue
-        pid = int(status.parent.name)
-        parents[pid] = int(told["PPid"])
-        sizes[pid] = int(told.get("RssAnon", "0 kB").split()[0]) * 1024
     mine = {os.getpid(), *_raylets()}
     while more := {pid for pid, parent in parents.items() if parent in mine} - mine:
         mine |= more
-    return sum(sizes.get(pid, 0) for pid in mine)
+    return sum(_own(pid) for pid in mine)
+
+
+def _own(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    told = dict(line.split(":", 1) for line in lines if ":" in line)
+    return sum(int(told.get(name, "0 kB").split()[0]) * 1024 for name in ("Pss_Anon", "Pss_Shmem"))
 
 
 def _raylets() -> list[int]:

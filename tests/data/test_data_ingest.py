@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pytest
 
 from raylake import data, registry
 from raylake.core import ConfigError, Conflict, ExpectationFailed, Node, SchemaMismatch, SourceError, Workspace
+from raylake.data import live_files
 
 SCHEMA = {"id": "int64", "miles": "int64", "origin": "string"}
 
@@ -257,3 +259,37 @@ def test_expectations_on_unknown_columns_or_types(ws: Workspace, tmp_path: Path)
         with pytest.raises(SchemaMismatch, match=rule.rule):
             data.ingest(ws, trips(tmp_path, [rule]))
     assert not data.exists(ws, "trips")
+
+
+def _halves(rows: pa.Table) -> pa.Table:
+    return rows.set_column(1, "miles", pa.array([mile / 2 for mile in rows["miles"].to_pylist()]))
+
+
+def test_another_type_than_the_table_has_names_column_both_types_and_the_file(ws: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,miles\n1,10\n")
+    plain = data.Source("trips", data.Csv(str(tmp_path / "*.csv")), schema={"id": "int64", "miles": "int64"})
+    data.ingest(ws, plain)
+    (tmp_path / "b.csv").write_text("id,miles\n2,11\n")
+    with pytest.raises(SchemaMismatch, match=r"b\.csv do not fit: column 'miles' is float64 but the table has int64"):
+        data.ingest(ws, replace(plain, transform=_halves))
+    assert data.table(ws, "trips").num_rows == 1
+    assert data.ingest(ws, plain).rows == 2
+
+
+def test_uniqueness_reads_only_files_that_may_hold_a_key(
+    ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    reading = live_files.file_dataset
+    monkeypatch.setattr(
+        live_files, "file_dataset", lambda url, file, schema: opened.append(file.path) or reading(url, file, schema)
+    )
+    for number in range(4):
+        put(tmp_path, f"{number}.csv", *(f"{number * 10 + n},1,EWR" for n in range(10)))
+        data.ingest(ws, trips(tmp_path, [data.unique("id")]))
+    assert opened == []
+    put(tmp_path, "again.csv", "25,1,EWR", "99,1,EWR", "99,2,EWR")
+    data.ingest(ws, trips(tmp_path, [data.unique("id")]))
+    assert len(opened) == 1  # none but the third holds keys up to 25 or above
+    assert [row["id"] for _, row in rejected(ws)] == [25, 99]
+    assert data.table(ws, "trips").num_rows == 41

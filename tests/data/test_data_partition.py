@@ -137,3 +137,37 @@ def test_splitting_names_its_settings(tmp_path: Path) -> None:
 
     stored = json.dumps(DeltaTable(ws.table_url(version.ref)).history(1), default=str)
     assert "seed" in stored and "train" in stored
+
+
+@pytest.mark.parametrize("how", [{}, {"key": "id"}, {"stratify": "stratum"}, {"time": "at"}, {"group": "who"}])
+def test_a_streamed_table_splits_like_one_in_memory(
+    ws: Workspace, how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raylake.data.scan._BATCH_ROWS", 64)
+    draw = np.random.default_rng(0)
+    for start in range(0, 3000, 1000):
+        part = pa.table(
+            {
+                "id": np.arange(start, start + 1000),
+                "stratum": draw.choice(["a", "b"], 1000),
+                "at": pa.array(draw.integers(0, 50, 1000)).cast(pa.timestamp("us", "UTC")),
+                "who": draw.integers(0, 40, 1000),
+            }
+        )
+        data.write(ws, "visits", part)
+    made = data.split(ws, "visits", PARTS, **how)
+    whole = data.table(ws, "visits")
+    options = {"stratify": None, "time": None, "group": None, **{k: v for k, v in how.items() if k != "key"}}
+    chosen = SplitBy(key=(how["key"],) if "key" in how else (), seed=0, **options)
+    places = part_of_rows(whole, list(PARTS.values()), chosen)
+    for number, version in enumerate(made.values()):
+        rows = data.table(ws, version.ref)["id"].to_pylist()
+        assert rows == whole.filter(pa.array(places == number))["id"].to_pylist()
+
+
+def test_an_empty_table_splits_into_empty_ones(ws: Workspace) -> None:
+    data.write(ws, "visits", frame([]))
+    how: dict[str, Any]
+    for how in ({}, {"stratify": "stratum"}, {"time": "at"}, {"group": "group"}):
+        made = data.split(ws, "visits", PARTS, **how)
+        assert [version.rows for version in made.values()] == [0, 0, 0]

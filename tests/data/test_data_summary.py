@@ -180,3 +180,13 @@ def test_table_of_parts() -> None:
     table = pa.table({"n": [1, 2, 3, None], "s": ["a", "b", None, "d"]})
     merged = summarise(table.slice(0, 1)).merge(summarise(table.slice(1)))
     assert merged.rows == 4 and merged.columns["s"].examples.to_pylist() == ["a", "b", "d"]
+
+
+@pytest.mark.parametrize("count", [16_383, 32_768, 500_001, 1_000_000])
+def test_quantiles_of_long_columns_are_within_the_promise(count: int) -> None:
+    draw = np.random.default_rng(count)
+    values = np.concatenate([draw.normal(size=count // 2), draw.exponential(5.0, count - count // 2)])
+    shares = np.linspace(0.01, 0.99, 99)
+    found = Numbers.of(values).merge(Numbers.of(values[:40_000])).quantiles(shares)
+    ranks = np.searchsorted(np.sort(np.concatenate([values, values[:40_000]])), found) / (count + min(count, 40_000))
+    assert np.abs(ranks - shares).max() < 0.007

@@ -16,7 +16,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ... import registry
-from ...core import InvalidRequest, NotFound, Overloaded, RaylakeError, StorageError, Workspace, WorkspaceBusy
+from ...core import (
+    InvalidName,
+    InvalidRequest,
+    NotFound,
+    Overloaded,
+    RaylakeError,
+    StorageError,
+    Workspace,
+    WorkspaceBusy,
+)
 from ..definitions import source_from_plain
 from ..ingest import last_facts
 from ..streaming.loop import SourceLoop
@@ -48,19 +57,44 @@ def push_app(ws: Workspace, *, ingest: bool = True) -> Starlette:
         ...     client.post("/events/clicks", json={"id": 1}).json()["error"]
         "source 'clicks' is not configured; sources: none"
     """
-    boxes = _Boxes(ws, ingest=ingest)
+    door = PushDoor(ws, ingest=ingest)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
-        await asyncio.to_thread(boxes.close)
+        await asyncio.to_thread(door.close)
 
-    async def post(request: Request) -> Response:
+    return Starlette(routes=[Route("/events/{source}", door.answer, methods=["POST"])], lifespan=lifespan)
+
+
+class PushDoor:
+    """The inboxes of a process, opened at their first event, opened anew when their source changes.
+
+    `answer` is what `push_app` does at ``POST /events/{source}``, for applications that bring a route of their own.
+
+    Args:
+        ws: The workspace.
+        ingest: As for `push_app`.
+
+    Example:
+        >>> import tempfile
+        >>> PushDoor(Workspace.open(tempfile.mkdtemp())).close()
+    """
+
+    def __init__(self, ws: Workspace, *, ingest: bool = True) -> None:
+        self._ws = ws
+        self._ingest = ingest
+        self._open: dict[str, tuple[int, float, Inbox]] = {}
+        self._loops: dict[str, tuple[SourceLoop, threading.Thread]] = {}
+        self._lock = threading.Lock()
+
+    async def answer(self, request: Request) -> Response:
+        """Take the events of a request whose path names the `source`; see `push_app`."""
         try:
             name = request.path_params["source"]
-            inbox = boxes.find(name)
+            inbox = self.find(name)
             if inbox is None:
-                inbox = await asyncio.to_thread(boxes.open, name)
+                inbox = await asyncio.to_thread(self.open, name)
             events = _events(await _body(request), request.headers.get("content-type", ""))
             accepted = await asyncio.wrap_future(
                 inbox.accept(events, request_id=request.headers.get("idempotency-key"))
@@ -68,19 +102,6 @@ def push_app(ws: Workspace, *, ingest: bool = True) -> Starlette:
         except RaylakeError as error:
             return _refusal(error)
         return _json(200, {"accepted": accepted.accepted, "duplicates": accepted.duplicates})
-
-    return Starlette(routes=[Route("/events/{source}", post, methods=["POST"])], lifespan=lifespan)
-
-
-class _Boxes:
-    """The inboxes of a process, opened at their first event, opened anew when their source changes."""
-
-    def __init__(self, ws: Workspace, *, ingest: bool) -> None:
-        self._ws = ws
-        self._ingest = ingest
-        self._open: dict[str, tuple[int, float, Inbox]] = {}
-        self._loops: dict[str, tuple[SourceLoop, threading.Thread]] = {}
-        self._lock = threading.Lock()
 
     def find(self, name: str) -> Inbox | None:
         """The inbox, unless it is time to look whether its source changed."""
@@ -158,7 +179,7 @@ def _refusal(error: RaylakeError) -> Response:
         status = 413 if isinstance(error, _TooLarge) else 422 if error.row is not None else 400
     elif isinstance(error, Overloaded):
         status, headers = 429, {"Retry-After": str(error.seconds)}
-    elif isinstance(error, NotFound):
+    elif isinstance(error, NotFound | InvalidName):
         status = 404
     else:
         status = 503 if isinstance(error, StorageError | WorkspaceBusy) else 500

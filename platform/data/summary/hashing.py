@@ -17,6 +17,7 @@ Hashes = npt.NDArray[np.uint64]
 
 _BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, so that it has an inverse modulo 2**64
 _INVERSE = np.uint64(pow(int(_BASE), -1, 1 << 64))
+_PIECE = 16_384
 _LENGTH = np.uint64(0xD1342543DE82EF95)
 
 
@@ -61,11 +62,15 @@ def mixed(bits: Hashes) -> Hashes:
         >>> hex(int(mixed(np.array([1], dtype=np.uint64))[0]))
         '0x5692161d100b05e5'
     """
-    found = bits ^ (bits >> np.uint64(30))
-    found = found * np.uint64(0xBF58476D1CE4E5B9)
-    found ^= found >> np.uint64(27)
-    found *= np.uint64(0x94D049BB133111EB)
-    found ^= found >> np.uint64(31)
+    found = np.empty_like(bits)
+    # In pieces that fit the processor's cache: on whole arrays, most of the time goes into moving memory.
+    for start in range(0, len(bits), _PIECE):
+        part = bits[start : start + _PIECE]
+        part = part ^ (part >> np.uint64(30))
+        part *= np.uint64(0xBF58476D1CE4E5B9)
+        part ^= part >> np.uint64(27)
+        part *= np.uint64(0x94D049BB133111EB)
+        np.bitwise_xor(part, part >> np.uint64(31), out=found[start : start + _PIECE])
     return found
 
 
