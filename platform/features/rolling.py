@@ -9,6 +9,7 @@ one by one, in chunks of bounded size.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -49,15 +50,18 @@ def roll_by_knowledge(
     made = table.take(pa.array(winners))
     place = table.column_names.index(created_time)
     made = made.set_column(place, created_time, pa.array(moments, pa.int64()).cast(TIMESTAMP))
-    by_event = [column.take(pa.array(winners)) for column in _rolled(frame, windows)]
-    for index, window in enumerate(windows):
-        late = np.flatnonzero(order.last_known(window)[winners] > moments)
-        column = by_event[index]
+    columns = [column.take(pa.array(winners)) for column in _rolled(frame, windows)]
+    for span in {window.span for window in windows}:  # windows of one length have the same rows
+        late = np.flatnonzero(order.last_known(span)[winners] > moments)
         if len(late):
-            exact = _late(frame, order, window, index, winners[late], moments[late])
+            chosen = [index for index, window in enumerate(windows) if window.span == span]
+            exact = _late(frame, order, windows, chosen, winners[late], moments[late])
             places = np.arange(len(winners))
             places[late] = len(winners) + np.arange(len(late))
-            column = pa.concat_arrays([column, exact.cast(column.type)]).take(pa.array(places))
+            for index in chosen:
+                later = exact[index].cast(columns[index].type)
+                columns[index] = pa.concat_arrays([columns[index], later]).take(pa.array(places))
+    for window, column in zip(windows, columns, strict=True):
         made = made.append_column(window.name, column)
     return made
 
@@ -74,28 +78,34 @@ class _Order:
         self._places = (groups * self._step + ranks)[self.rows]  # ascending
         self._groups, self._events = groups, events
 
-    def ranges(self, rows: Integers, window: Rolling) -> tuple[Integers, Integers]:
+    def ranges(self, rows: Integers, span: timedelta) -> tuple[Integers, Integers]:
         """First and end of the window that ends with each row's event, as places in `rows` of this object."""
-        start = np.searchsorted(self._times, self._events[rows] - span_micros(window.span), "right")
+        start = np.searchsorted(self._times, self._events[rows] - span_micros(span), "right")
         end = np.searchsorted(self._times, self._events[rows], "right")
         base = self._groups[rows] * self._step
         return np.searchsorted(self._places, base + start), np.searchsorted(self._places, base + end)
 
-    def last_known(self, window: Rolling) -> Integers:
+    def last_known(self, span: timedelta) -> Integers:
         """For each row, when the last row of the window that ends with its event became known."""
         frame = pl.DataFrame({_GROUP: self._groups, _EVENT: self._events, KNOWN: self.known})
-        size = f"{span_micros(window.span)}i"
+        size = f"{span_micros(span)}i"
         latest = pl.col(KNOWN).rolling_max_by(_EVENT, window_size=size, closed="right").over(_GROUP)
         return frame.select(latest)[KNOWN].to_numpy()
 
 
 def _late(
-    frame: pl.DataFrame, order: _Order, window: Rolling, index: int, rows: Integers, moments: Integers
-) -> pa.Array:
-    """The window that ends with each of `rows`, over what was known at each of `moments`."""
+    frame: pl.DataFrame,
+    order: _Order,
+    windows: Sequence[Rolling],
+    chosen: Sequence[int],
+    rows: Integers,
+    moments: Integers,
+) -> dict[int, pa.Array]:
+    """The `chosen` windows, all of one length, that end with each of `rows`, over what was known at `moments`."""
     parts = []
-    cells = frame.select(pl.col(f"__{index}").alias("cell"))
-    ranges = order.ranges(rows, window)
+    cells = frame.select(f"__{index}" for index in chosen)
+    aggregates = [_over_cells(windows[index], pl.col(f"__{index}")).alias(f"__{index}") for index in chosen]
+    ranges = order.ranges(rows, windows[chosen[0]].span)
     for chunk in _chunks(ranges):
         first, end = (side[chunk] for side in ranges)
         sizes = end - first
@@ -104,8 +114,9 @@ def _late(
         members = order.rows[inside]
         there = order.known[members] <= moments[chunk][owner]
         pairs = cells[members[there]].with_columns(pl.Series("owner", owner[there]))
-        parts.append(pairs.group_by("owner", maintain_order=True).agg(_over_cells(window, pl.col("cell"))))
-    return _arrow(pl.concat(parts)["cell"])
+        parts.append(pairs.group_by("owner", maintain_order=True).agg(aggregates))
+    made = pl.concat(parts)
+    return {index: _arrow(made[f"__{index}"]) for index in chosen}
 
 
 def _chunks(ranges: tuple[Integers, Integers]) -> Iterator[slice]:
