@@ -57,6 +57,16 @@ def rank(event: int, created: int) -> bytes:
     return struct.pack(">QQ", event + _OFFSET, created + _OFFSET)
 
 
+def event_of(value: bytes) -> int:
+    """The event time in a value's rank, µs since 1970.
+
+    Example:
+        >>> event_of(rank(-7, 0))
+        -7
+    """
+    return int.from_bytes(value[:8], "big") - _OFFSET
+
+
 class ViewCodec:
     """Packs and unpacks the keys and values of one view. Immutable, safe in many threads.
 
