@@ -1,17 +1,22 @@
 """Features that are right at every moment, by the same definitions offline and online.
 
 Define (`Entity`, `FeatureView` with `Rolling` windows, `OnDemand`, `FeatureSet`), train (`training_set`: a
-point-in-time join), serve (`materialise` or a `Materialiser` into the online store, `FeatureReader` out of it).
+point-in-time join), serve (`materialise` and `refresh` into the online store, `LookUp` and `FeatureReader` out of it).
 """
 
 from .as_of import join_as_of
 from .build import build_view, compute_values
 from .feature_set import FeatureSet, OnDemand
+from .freshness import Freshness, freshness, freshness_metrics
+from .keep_online import keep_online
 from .lmdb_store import LmdbStore
-from .materialise import Materialiser, drop_view, materialise
+from .look_up import Found, LookUp
+from .materialise import Refreshed, drop_view, materialise, refresh
 from .online import OnlineStore, open_online
+from .online_retention import clean_up_online, forget, set_online_retention
 from .partitions import join_as_of_dataset
 from .reader import FeatureReader
+from .timeline import Materialiser
 from .training import TrainingSet, join_features, training_set
 from .view import Entity, FeatureView
 from .windows import Rolling
@@ -21,10 +26,20 @@ __all__ = [
     "FeatureReader",
     "FeatureSet",
     "FeatureView",
+    "Found",
     "LmdbStore",
+    "LookUp",
     "Materialiser",
     "OnDemand",
     "OnlineStore",
+    "Freshness",
+    "clean_up_online",
+    "forget",
+    "freshness",
+    "freshness_metrics",
+    "keep_online",
+    "set_online_retention",
+    "Refreshed",
     "Rolling",
     "TrainingSet",
     "build_view",
@@ -35,5 +50,6 @@ __all__ = [
     "join_features",
     "materialise",
     "open_online",
+    "refresh",
     "training_set",
 ]

@@ -61,16 +61,19 @@ class LmdbStore:
         newest = within(newest_of(items), keep)
         # In the order of the keys a page is written once, not once per key that lies in it.
         keys = sorted(newest)
+        pairs = list(newest.items())
+        if keys != list(newest):
+            pairs = [(key, newest[key]) for key in keys]
 
         def write(transaction: lmdb.Transaction) -> int:
             # Two calls for the whole batch: each call of LMDB gives up the GIL, and getting it back among busy
             # reader threads costs up to 5 ms.
             cursor = transaction.cursor()
             if _nothing_between(cursor, keys):
-                fresh = [(key, newest[key]) for key in keys]
+                fresh = pairs
             else:
                 stored = {bytes(key): bytes(value[:RANK_BYTES]) for key, value in cursor.getmulti(keys)}
-                fresh = [(k, newest[k]) for k in keys if k not in stored or stored[k] <= newest[k][:RANK_BYTES]]
+                fresh = [pair for pair in pairs if stored.get(pair[0], b"") <= pair[1][:RANK_BYTES]]
             cursor.putmulti(fresh)
             return len(fresh)
 

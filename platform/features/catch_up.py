@@ -1,0 +1,96 @@
+"""What changed in a view's source since its online values were made, brought online; deletions too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .. import data
+from ..core import Ref, Workspace
+from ..data.history import CHANGE, TIME, VERSION
+from .build import compute_values
+from .codec import RANK_BYTES
+from .dtypes import TIMESTAMP
+from .newest import Newest
+from .online import OnlineStore
+from .view import FeatureView
+
+_GONE = pa.array(["delete", "update_preimage"])
+_LATEST = b"\xff" * (RANK_BYTES - 8)
+
+
+def catch_up(
+    ws: Workspace, store: OnlineStore, view: FeatureView, since: int, until: int, keep: timedelta | None
+) -> tuple[int, int, int | None] | None:
+    """Bring online what changed in the source of `view` after version `since` up to version `until`.
+
+    Rows that came are computed alone; where the view has windows, together with the rows that their windows reach;
+    where it has a transform, with all rows of the same entities. Of rows that went, the entities get the newest value
+    that remains, or none.
+
+    Returns:
+        Values written, values taken back, newest event time; or None when the changes do not tell whose rows they
+        are (a transform makes the keys): then everything has to be materialised.
+
+    Raises:
+        NotFound: A clean-up has removed files of the versions between.
+    """
+    changed = data.changes(ws, view.table, since=since, until=until)
+    gone = pc.is_in(changed[CHANGE], _GONE)
+    rows = changed.drop_columns([CHANGE, VERSION, TIME])
+    went, came = rows.filter(gone), rows.filter(pc.invert(gone))
+    source = Ref.parse(view.table)
+    if view.transform is not None and rows.num_rows and not set(view.entity.keys) <= set(rows.column_names):
+        return None
+    written = taken = 0
+    newest = _came(ws, view, source.at(until), came)
+    for chunk in newest.chunks():
+        written += store.put(chunk, keep=keep)
+    if went.num_rows:
+        limits = went if view.transform is None else _rows_of(ws, view, source.at(since), went)
+        remaining = Newest(view, compute_values(view, _rows_of(ws, view, source.at(until), went)))
+        for chunk in remaining.chunks():  # of windows that lost a row, the later values change as well
+            written += store.put(chunk, keep=keep)
+        taken = _take_back(store, Newest(view, compute_values(view, limits)), remaining)
+    return written, taken, newest.newest_event
+
+
+def _came(ws: Workspace, view: FeatureView, source: Ref, came: pa.Table) -> Newest:
+    if view.transform is not None:
+        return Newest(view, compute_values(view, _rows_of(ws, view, source, came) if came.num_rows else came))
+    if not view.window or not came.num_rows:
+        return Newest(view, compute_values(view, came))
+    first = pc.min(pc.cast(came[view.event_time], TIMESTAMP)).as_py()
+    reach = max(window.span for window in view.window)
+    near = _rows_of(ws, view, source, came, since=pa.scalar(first - reach, came[view.event_time].type))
+    values = compute_values(view, near)
+    return Newest(view, values.filter(pc.greater_equal(values[view.event_time], pa.scalar(first, TIMESTAMP))))
+
+
+def _take_back(store: OnlineStore, limits: Newest, remaining: Newest) -> int:
+    left = remaining.to_dict()
+    taken = 0
+    for chunk in limits.chunks():
+        taken += store.amend([(key, value[:8] + _LATEST, left.get(key)) for key, value in chunk])
+    return taken
+
+
+def _rows_of(ws: Workspace, view: FeatureView, source: Ref, rows: pa.Table, since: pa.Scalar | None = None) -> pa.Table:
+    """The rows of `source` with the keys of `rows`: perhaps a few more, where several columns are the key."""
+    wanted = None
+    for name in view.entity.keys:
+        among = pc.field(name).isin(pc.unique(rows[name]).drop_null())
+        wanted = among if wanted is None else wanted & among
+    if since is not None:
+        wanted &= pc.field(view.event_time) >= since
+    return data.table(ws, str(source), columns=_columns(view), filter=wanted)
+
+
+def _columns(view: FeatureView) -> Sequence[str] | None:
+    if view.transform is not None:
+        return None
+    inputs = [window.column for window in view.window]
+    return list(dict.fromkeys([*view.entity.keys, *view.time_columns, *view.columns, *inputs]))

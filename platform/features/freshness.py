@@ -1,0 +1,118 @@
+"""How far the online store is behind the tables."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from .. import registry
+from ..core import NotFound, Ref, Workspace
+from ..data.delta_log import entries, require
+from .codec import ViewCodec
+from .cursor import read_cursor
+from .dtypes import EPOCH
+from .materialise import view_of
+from .online import OnlineStore, open_online
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How far one view's online values are behind its source.
+
+    Attributes:
+        view: Its name.
+        version: Its version.
+        table: The source table.
+        online_version: The table's version that is online, or None when the view was never materialised whole.
+        newest_version: The table's newest version, or None when the table is gone.
+        lag: How long the oldest version that is not online has been waiting; zero when there is none.
+        newest_event: Event time of the newest value online, or None.
+        keep: How long values are kept, or None.
+    """
+
+    view: str
+    version: str
+    table: str
+    online_version: int | None
+    newest_version: int | None
+    lag: timedelta
+    newest_event: datetime | None
+    keep: timedelta | None
+
+
+def freshness(ws: Workspace, *, store: OnlineStore | None = None) -> list[Freshness]:
+    """How far each view that is online is behind its source.
+
+    Args:
+        ws: Workspace.
+        store: Online store; by default that of `ws`.
+
+    Raises:
+        StorageError: The store does not answer.
+
+    Example:
+        >>> import tempfile
+        >>> freshness(Workspace.open(tempfile.mkdtemp()))
+        []
+    """
+    if store is None:
+        with open_online(ws) as opened:
+            return freshness(ws, store=opened)
+    found = []
+    for stored in registry.online_definitions(ws, "view"):
+        view = view_of(stored)
+        cursor = read_cursor(store, ViewCodec(view))
+        online = None if cursor is None else cursor.version
+        newest, lag = _behind(ws, Ref.parse(view.table), -1 if online is None else online)
+        event = None if cursor is None or cursor.newest_event is None else EPOCH + _micros(cursor.newest_event)
+        found.append(Freshness(view.name, view.version, view.table, online, newest, lag, event, stored.keep))
+    return found
+
+
+def freshness_metrics(ws: Workspace, *, store: OnlineStore | None = None) -> bytes:
+    """`freshness` in Prometheus' text form.
+
+    ``raylake_online_lag_seconds``, ``raylake_online_versions_behind`` and
+    ``raylake_online_newest_event_timestamp_seconds``, each with the labels view and version.
+
+    Example:
+        >>> import tempfile
+        >>> b"raylake_online_lag_seconds gauge" in freshness_metrics(Workspace.open(tempfile.mkdtemp()))
+        True
+    """
+    from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+    collected, names = CollectorRegistry(), ("view", "version")
+    lag = Gauge(
+        "raylake_online_lag_seconds", "How long the oldest change not yet online waits.", names, registry=collected
+    )
+    behind = Gauge(
+        "raylake_online_versions_behind", "Versions of the source not yet online.", names, registry=collected
+    )
+    newest = Gauge(
+        "raylake_online_newest_event_timestamp_seconds", "Event time of the newest value.", names, registry=collected
+    )
+    for each in freshness(ws, store=store):
+        lag.labels(each.view, each.version).set(each.lag.total_seconds())
+        if each.newest_version is not None:
+            online = -1 if each.online_version is None else each.online_version
+            behind.labels(each.view, each.version).set(each.newest_version - online)
+        if each.newest_event is not None:
+            newest.labels(each.view, each.version).set(each.newest_event.timestamp())
+    return generate_latest(collected)
+
+
+def _behind(ws: Workspace, ref: Ref, online: int) -> tuple[int | None, timedelta]:
+    try:
+        table = require(ws, ref)
+    except NotFound:
+        return None, timedelta(0)
+    waiting = [entry.timestamp for entry in entries(table, ws.table_url(ref)) if entry.version > online]
+    oldest = min(waiting, default=None)
+    lag = timedelta(0) if oldest is None else timedelta(milliseconds=max(0.0, time.time() * 1000 - oldest))
+    return table.version(), lag
+
+
+def _micros(value: int) -> timedelta:
+    return timedelta(microseconds=value)
