@@ -12,11 +12,12 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from ..core import RaylakeError, Workspace
-from .api import access, lineage, mlflow, workspaces
+from .api import access, features, lineage, mlflow, workspaces
 from .courier import Courier
 from .dispatch import FixedPaths
 from .doorman import Doorman
 from .guard import Guard
+from .online import OnlineStores
 from .openapi import describe
 from .places import Places
 from .policy import Policy
@@ -47,16 +48,16 @@ def create_app(
     named = {ws.name: ws} if isinstance(ws, Workspace) else dict(ws)
     places = Places(named, default or next(iter(named), ""))
     policy = policy or Policy()
-    doorman, trail = Doorman(policy.failures), Trail()
+    doorman, trail, online = Doorman(policy.failures), Trail(), OnlineStores()
     # No pages of documentation: FastAPI's load scripts from another site.
     app = FastAPI(
         title="raylake",
         docs_url=None,
         redoc_url=None,
-        lifespan=_lifespan(trail, [Courier(each) for each in named.values()]),
+        lifespan=_lifespan(trail, online, [Courier(each) for each in named.values()]),
     )
     app.router.redirect_slashes = False
-    app.state.places, app.state.doorman = places, doorman
+    app.state.places, app.state.doorman, app.state.online = places, doorman, online
     for kind, answer in (
         (RaylakeError, problem_response),
         (RequestValidationError, invalid_response),
@@ -66,6 +67,7 @@ def create_app(
         app.add_exception_handler(kind, answer)
     app.include_router(access.router)
     app.include_router(lineage.router)
+    app.include_router(features.router)
     app.router.routes.extend([*workspaces.routes(), *mlflow.routes()])
     app.router.routes.insert(0, FixedPaths(app.router))
     _describe(app)
@@ -80,7 +82,7 @@ def create_app(
     return app
 
 
-def _lifespan(trail: Trail, couriers: list[Courier]) -> Any:
+def _lifespan(trail: Trail, online: OnlineStores, couriers: list[Courier]) -> Any:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         for courier in couriers:
@@ -88,6 +90,7 @@ def _lifespan(trail: Trail, couriers: list[Courier]) -> Any:
         yield
         for courier in couriers:
             courier.stop()
+        online.close()
         trail.close()
 
     return lifespan

@@ -11,7 +11,7 @@ from .freshness import Freshness, freshness, freshness_metrics
 from .keep_online import keep_online
 from .lmdb_store import LmdbStore
 from .look_up import Found, LookUp
-from .materialise import Refreshed, drop_view, materialise, refresh
+from .materialise import Refreshed, drop_view, materialise, online_view, put_values, refresh
 from .online import OnlineStore, open_online
 from .online_retention import clean_up_online, forget, set_online_retention
 from .partitions import join_as_of_dataset
@@ -49,7 +49,9 @@ __all__ = [
     "join_as_of_dataset",
     "join_features",
     "materialise",
+    "online_view",
     "open_online",
+    "put_values",
     "refresh",
     "training_set",
 ]

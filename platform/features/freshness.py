@@ -12,7 +12,7 @@ from ..data.delta_log import entries, require
 from .codec import ViewCodec
 from .cursor import read_cursor
 from .dtypes import EPOCH
-from .materialise import view_of
+from .materialise import online_view
 from .online import OnlineStore, open_online
 
 
@@ -61,7 +61,7 @@ def freshness(ws: Workspace, *, store: OnlineStore | None = None) -> list[Freshn
             return freshness(ws, store=opened)
     found = []
     for stored in registry.online_definitions(ws, "view"):
-        view = view_of(stored)
+        view = online_view(stored)
         cursor = read_cursor(store, ViewCodec(view))
         online = None if cursor is None else cursor.version
         newest, lag = _behind(ws, Ref.parse(view.table), -1 if online is None else online)

@@ -13,7 +13,7 @@ from .. import registry
 from ..core import Node, RaylakeError, Ref, Workspace, duration
 from ..data.delta_log import open_delta
 from .feature_set import FeatureSet
-from .materialise import Refreshed, refresh_view, view_of
+from .materialise import Refreshed, online_view, refresh_view
 from .online import OnlineStore, open_online
 from .timeline import views_of
 from .view import FeatureView
@@ -105,7 +105,7 @@ class _Follower:
         fresh = {}
         for each in stored:
             key = each.name, each.version
-            view = self._views[key][0] if key in self._views else view_of(each)
+            view = self._views[key][0] if key in self._views else online_view(each)
             fresh[key] = view, each.keep
         self._views = fresh
 

@@ -57,7 +57,8 @@ class LookUp:
 
     Args:
         store: Online store that holds the views' values.
-        views: Feature set (its views), view, or several views; their features have different names.
+        views: Feature set (its views), view, or several views.
+        same_names: Whether two views may have features of one name; then only `find` and `find_many` tell them apart.
 
     Raises:
         ConfigError: Two views have a feature of one name.
@@ -72,7 +73,13 @@ class LookUp:
         ({'temp': None}, 'not-found')
     """
 
-    def __init__(self, store: OnlineStore, views: FeatureSet | FeatureView | Iterable[FeatureView]) -> None:
+    def __init__(
+        self,
+        store: OnlineStore,
+        views: FeatureSet | FeatureView | Iterable[FeatureView],
+        *,
+        same_names: bool = False,
+    ) -> None:
         from .timeline import views_of
 
         self._store = store
@@ -81,7 +88,7 @@ class LookUp:
         self._one = self._each[0] if len(self._each) == 1 else None
         self.names = tuple(name for view in self.views for name in view.feature_columns)
         doubled = sorted({name for name in self.names if self.names.count(name) > 1})
-        if doubled:
+        if doubled and not same_names:
             raise ConfigError(f"two views have a feature {doubled[0]!r}: look them up apart")
 
     def get(self, keys: Keys, at: datetime | None = None) -> dict[str, Any]:

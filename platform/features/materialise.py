@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
+import pyarrow as pa
+
 from .. import data, registry
 from ..core import NotFound, Ref, Workspace, WorkspaceBusy, duration, exclusive
 from ..data.delta_log import require
@@ -96,7 +98,7 @@ def materialise(
             written = materialiser.finish() if until is None else materialiser.advance(until)
     else:
         with open_online(ws) as store:
-            written = sum(_full(ws, store, view, span).written for view in wanted)
+            written = sum(_full(ws, store, view, span or _kept(ws, view)).written for view in wanted)
     _note(ws, views, wanted, span)
     return written
 
@@ -142,7 +144,9 @@ def refresh(
         with open_online(ws) as opened:
             return refresh(ws, views, store=opened)
     known = {(each.name, each.version): each.keep for each in registry.online_definitions(ws, "view")}
-    wanted = [view_of(each) for each in registry.online_definitions(ws, "view")] if views is None else views_of(views)
+    wanted = (
+        [online_view(each) for each in registry.online_definitions(ws, "view")] if views is None else views_of(views)
+    )
     done = []
     for view in wanted:
         done.append(refresh_view(ws, store, view, known.get((view.name, view.version))))
@@ -177,6 +181,41 @@ def refresh_view(ws: Workspace, store: OnlineStore, view: FeatureView, keep: tim
     return _full(ws, store, view, keep)
 
 
+def put_values(ws: Workspace, view: FeatureView, values: pa.Table, *, store: OnlineStore | None = None) -> int:
+    """Write values of a view online at once, without its table: what a stream brings before the table has it.
+
+    The next `refresh` leaves them, as long as the rows do not contradict; a full `materialise` makes the store equal to
+    the table again.
+
+    Args:
+        ws: Workspace.
+        view: The view.
+        values: Rows with the columns `view.schema`.
+        store: Online store; by default that of `ws`.
+
+    Returns:
+        Number of values written, one per entity that had no newer one.
+
+    Raises:
+        SchemaMismatch: A column is missing or of another type.
+
+    Example:
+        >>> import tempfile
+        >>> from datetime import timezone
+        >>> view = FeatureView("weather", "origin", event_time="at", table="weather", columns=["temp"])
+        >>> seen = datetime(2013, 1, 1, tzinfo=timezone.utc)
+        >>> rows = pa.table({"origin": ["EWR"], "at": [seen], "temp": [3.5]})
+        >>> put_values(Workspace.open(tempfile.mkdtemp()), view, rows)
+        1
+    """
+    if store is None:
+        with open_online(ws) as opened:
+            return put_values(ws, view, values, store=opened)
+    newest = Newest(view, conform_values(view, values))
+    keep = _kept(ws, view)
+    return sum(store.put(chunk, keep=keep) for chunk in newest.chunks())
+
+
 def drop_view(ws: Workspace, view: FeatureView) -> int:
     """Remove the values of this version of a view from the online store; returns how many.
 
@@ -193,8 +232,15 @@ def drop_view(ws: Workspace, view: FeatureView) -> int:
         return store.drop(codec.prefix)
 
 
-def view_of(stored: OnlineDefinition) -> FeatureView:
-    """The view of a definition that is online."""
+def online_view(stored: OnlineDefinition) -> FeatureView:
+    """The view of a definition that is online.
+
+    Example:
+        >>> import tempfile
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> [online_view(each) for each in registry.online_definitions(ws, "view")]
+        []
+    """
     return FeatureSet.from_dict(stored.definition).views[0]
 
 
@@ -223,6 +269,12 @@ def _newest_source(ws: Workspace, ref: Ref) -> TableVersion:
         return registry.table_version(ws, str(ref.at(newest)))
     except NotFound:
         return data.sync_table(ws, ref)
+
+
+def _kept(ws: Workspace, view: FeatureView) -> timedelta | None:
+    """How long the values of a view are kept online, as was declared last."""
+    stored = registry.online_definitions(ws, "view")
+    return next((each.keep for each in stored if (each.name, each.version) == (view.name, view.version)), None)
 
 
 def _reconcile(store: OnlineStore, codec: ViewCodec, newest: Newest) -> int:

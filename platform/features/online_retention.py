@@ -11,7 +11,7 @@ from ..data import Forgotten
 from ..data.read import Filter
 from .codec import ViewCodec, rank
 from .dtypes import micros
-from .materialise import Refreshed, refresh, view_of
+from .materialise import Refreshed, online_view, refresh
 from .online import open_online
 
 
@@ -60,7 +60,7 @@ def clean_up_online(ws: Workspace, *, now: datetime | None = None) -> dict[str, 
         for stored in registry.online_definitions(ws, "view"):
             if stored.keep is not None:
                 limit = rank(micros(moment - stored.keep, "now"), 0)
-                prefix = ViewCodec(view_of(stored)).prefix
+                prefix = ViewCodec(online_view(stored)).prefix
                 removed[f"{stored.name}@{stored.version}"] = store.drop(prefix, below=limit[:8] + bytes(8))
     return removed
 
@@ -98,5 +98,5 @@ def forget(ws: Workspace, name: str, where: Filter, *, key: Sequence[str]) -> tu
     done = data.forget(ws, name, where, key=key)
     touched = {table.name for table in done.tables}
     stored = registry.online_definitions(ws, "view")
-    views = [view for view in map(view_of, stored) if Ref.parse(view.table).qualified in touched]
+    views = [view for view in map(online_view, stored) if Ref.parse(view.table).qualified in touched]
     return done, refresh(ws, views) if views else []
