@@ -17,6 +17,7 @@ from .dtypes import TIMESTAMP, cast_column
 from .newest import Newest, complete
 from .online import OnlineStore
 from .view import FeatureView
+from .view_sources import reach, source_columns, source_tables
 
 _GONE = pa.array(["delete", "update_preimage"])
 _LATEST = b"\xff" * (RANK_BYTES - 8)
@@ -38,11 +39,11 @@ def catch_up(
     Raises:
         NotFound: A clean-up has removed files of the versions between.
     """
-    changed = data.changes(ws, view.table, since=since, until=until)
+    source = Ref.parse(source_tables(view)[0])
+    changed = data.changes(ws, source.qualified, since=since, until=until)
     gone = pc.is_in(changed[CHANGE], _GONE)
     rows = changed.drop_columns([CHANGE, VERSION, TIME])
     went, came = rows.filter(gone), rows.filter(pc.invert(gone))
-    source = Ref.parse(view.table)
     if view.transform is not None and rows.num_rows and not set(view.entity.keys) <= set(rows.column_names):
         return None
     written = taken = 0
@@ -88,11 +89,11 @@ def _level(store: OnlineStore, chunk: Sequence[tuple[bytes, bytes]]) -> set[byte
 def _came(ws: Workspace, view: FeatureView, source: Ref, came: pa.Table) -> Newest:
     if view.transform is not None:
         return Newest(view, compute_values(view, _rows_of(ws, view, source, came) if came.num_rows else came))
-    if not view.window or not came.num_rows:
+    back = reach(view)
+    if back is None or not came.num_rows:
         return Newest(view, compute_values(view, came))
     first = pc.min(pc.cast(came[view.event_time], TIMESTAMP)).as_py()
-    reach = max(window.span for window in view.window)
-    near = _rows_of(ws, view, source, came, since=pa.scalar(first - reach, came[view.event_time].type))
+    near = _rows_of(ws, view, source, came, since=pa.scalar(first - back, came[view.event_time].type))
     values = compute_values(view, near)
     return Newest(view, values.filter(pc.greater_equal(values[view.event_time], pa.scalar(first, TIMESTAMP))))
 
@@ -113,11 +114,4 @@ def _rows_of(ws: Workspace, view: FeatureView, source: Ref, rows: pa.Table, sinc
         wanted = among if wanted is None else wanted & among
     if since is not None:
         wanted &= pc.field(view.event_time) >= since
-    return data.table(ws, str(source), columns=_columns(view), filter=wanted)
-
-
-def _columns(view: FeatureView) -> Sequence[str] | None:
-    if view.transform is not None:
-        return None
-    inputs = [window.column for window in view.window]
-    return list(dict.fromkeys([*view.entity.keys, *view.time_columns, *view.columns, *inputs]))
+    return data.table(ws, str(source), columns=source_columns(view), filter=wanted)

@@ -19,14 +19,12 @@ class OnlineCursor:
     """What a view's online values were made from.
 
     Attributes:
-        table: The source table, ``main.weather``.
-        version: Its version.
+        versions: The version of each source table, by qualified name.
         newest_event: Event time of the newest value, µs since 1970, or None when there is none.
         at: When that was written, ISO 8601.
     """
 
-    table: str
-    version: int
+    versions: dict[str, int]
     newest_event: int | None
     at: str
 
@@ -38,10 +36,10 @@ def read_cursor(store: OnlineStore, codec: ViewCodec) -> OnlineCursor | None:
 
 
 def write_cursor(
-    store: OnlineStore, codec: ViewCodec, table: str, version: int, newest_event: int | None
+    store: OnlineStore, codec: ViewCodec, versions: dict[str, int], newest_event: int | None
 ) -> OnlineCursor:
     """Note how far a view is; what was noted before is replaced."""
-    made = OnlineCursor(table, version, newest_event, datetime.now(UTC).isoformat())
+    made = OnlineCursor(versions, newest_event, datetime.now(UTC).isoformat())
     value = bytes(RANK_BYTES) + orjson.dumps(asdict(made))
     store.amend([(_PREFIX + codec.prefix, _ALWAYS, value)])
     return made

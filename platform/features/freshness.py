@@ -14,6 +14,7 @@ from .cursor import read_cursor
 from .dtypes import EPOCH
 from .materialise import online_view
 from .online import OnlineStore, open_online
+from .view_sources import source_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +24,8 @@ class Freshness:
     Attributes:
         view: Its name.
         version: Its version.
-        table: The source table.
-        online_version: The table's version that is online, or None when the view was never materialised whole.
-        newest_version: The table's newest version, or None when the table is gone.
+        tables: The source tables.
+        behind: How many versions of them are not online; all of them when the view was never materialised whole.
         lag: How long the oldest version that is not online has been waiting; zero when there is none.
         newest_event: Event time of the newest value online, or None.
         keep: How long values are kept, or None.
@@ -33,9 +33,8 @@ class Freshness:
 
     view: str
     version: str
-    table: str
-    online_version: int | None
-    newest_version: int | None
+    tables: tuple[str, ...]
+    behind: int
     lag: timedelta
     newest_event: datetime | None
     keep: timedelta | None
@@ -63,10 +62,15 @@ def freshness(ws: Workspace, *, store: OnlineStore | None = None) -> list[Freshn
     for stored in registry.online_definitions(ws, "view"):
         view = online_view(stored)
         cursor = read_cursor(store, ViewCodec(view))
-        online = None if cursor is None else cursor.version
-        newest, lag = _behind(ws, Ref.parse(view.table), -1 if online is None else online)
+        waiting = [
+            moment
+            for ref in map(Ref.parse, source_tables(view))
+            for moment in _waiting(ws, ref, -1 if cursor is None else cursor.versions.get(ref.qualified, -1))
+        ]
+        lag = timedelta(milliseconds=max(0.0, time.time() * 1000 - min(waiting))) if waiting else timedelta(0)
         event = None if cursor is None or cursor.newest_event is None else EPOCH + _micros(cursor.newest_event)
-        found.append(Freshness(view.name, view.version, view.table, online, newest, lag, event, stored.keep))
+        tables = source_tables(view)
+        found.append(Freshness(view.name, view.version, tables, len(waiting), lag, event, stored.keep))
     return found
 
 
@@ -95,23 +99,25 @@ def freshness_metrics(ws: Workspace, *, store: OnlineStore | None = None) -> byt
     )
     for each in freshness(ws, store=store):
         lag.labels(each.view, each.version).set(each.lag.total_seconds())
-        if each.newest_version is not None:
-            online = -1 if each.online_version is None else each.online_version
-            behind.labels(each.view, each.version).set(each.newest_version - online)
+        behind.labels(each.view, each.version).set(each.behind)
         if each.newest_event is not None:
             newest.labels(each.view, each.version).set(each.newest_event.timestamp())
     return generate_latest(collected)
 
 
-def _behind(ws: Workspace, ref: Ref, online: int) -> tuple[int | None, timedelta]:
+def _waiting(ws: Workspace, ref: Ref, online: int) -> list[int]:
+    """When the versions after `online` were committed, ms since 1970; none when the table is gone."""
     try:
         table = require(ws, ref)
     except NotFound:
-        return None, timedelta(0)
-    waiting = [entry.timestamp for entry in entries(table, ws.table_url(ref)) if entry.version > online]
-    oldest = min(waiting, default=None)
-    lag = timedelta(0) if oldest is None else timedelta(milliseconds=max(0.0, time.time() * 1000 - oldest))
-    return table.version(), lag
+        return []
+    found = []
+    for entry in entries(table, ws.table_url(ref)):
+        if entry.version <= online:
+            break
+        if entry.version > 0 or entry.operation != "CREATE TABLE":
+            found.append(entry.timestamp)
+    return found
 
 
 def _micros(value: int) -> timedelta:

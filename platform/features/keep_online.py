@@ -17,6 +17,7 @@ from .materialise import Refreshed, online_view, refresh_view
 from .online import OnlineStore, open_online
 from .timeline import views_of
 from .view import FeatureView
+from .view_sources import source_tables
 
 _MOST_AT_ONCE = 8
 _LOOK_SECONDS = 1.0  # between looks at which views are online
@@ -69,7 +70,7 @@ class _Follower:
         self._given = views
         self._views: dict[_Key, tuple[FeatureView, timedelta | None]] = {}
         self._looked = float("-inf")
-        self._seen: dict[_Key, int] = {}
+        self._seen: dict[_Key, tuple[int | None, ...]] = {}
         self._running: dict[_Key, Future[Refreshed]] = {}
         self._failures: dict[_Key, tuple[int, float]] = {}
 
@@ -80,12 +81,13 @@ class _Follower:
         for key, (view, keep) in self._views.items():
             if not self._free(key):
                 continue
-            if view.table not in versions:
-                versions[view.table] = self._version(view.table)
-            version = versions[view.table]
-            if version is not None and self._seen.get(key) != version:
+            for name in source_tables(view):
+                if name not in versions:
+                    versions[name] = self._version(name)
+            seen = tuple(versions[name] for name in source_tables(view))
+            if None not in seen and self._seen.get(key) != seen:
                 self._running[key] = self._pool.submit(refresh_view, self._ws, self._store, view, keep)
-                self._seen[key] = version
+                self._seen[key] = seen
 
     def _definitions(self) -> None:
         if time.monotonic() - self._looked < _LOOK_SECONDS:

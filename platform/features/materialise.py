@@ -13,17 +13,17 @@ import pyarrow as pa
 
 from .. import data, registry
 from ..core import NotFound, Ref, Workspace, WorkspaceBusy, duration, exclusive
-from ..data.delta_log import require
-from ..registry import OnlineDefinition, TableVersion
+from ..registry import OnlineDefinition
 from .build import build_view, conform_values
 from .catch_up import catch_up
 from .codec import RANK_BYTES, ViewCodec
-from .cursor import read_cursor, remove_cursor, write_cursor
+from .cursor import OnlineCursor, read_cursor, remove_cursor, write_cursor
 from .feature_set import FeatureSet
 from .newest import Newest
 from .online import OnlineStore, open_online
 from .timeline import Materialiser, views_of
 from .view import FeatureView
+from .view_sources import is_changed_by_rows, newest_versions, record_sources
 
 _PATIENCE = 600.0  # seconds to wait for another materialisation of the same view
 
@@ -35,7 +35,7 @@ class Refreshed:
     Attributes:
         view: Its name.
         version: Its version.
-        source: The version of the source table that is online now, ``weather@7``.
+        source: The versions of the source tables that are online now, ``weather@7``.
         how: ``nothing`` (it was up to date), ``changes`` or ``full``.
         written: Values written.
         removed: Values taken back because the rows behind them are gone.
@@ -160,24 +160,17 @@ def refresh(
 def refresh_view(ws: Workspace, store: OnlineStore, view: FeatureView, keep: timedelta | None) -> Refreshed:
     """`refresh` of one view."""
     started = time.perf_counter()
-    codec, ref = ViewCodec(view), Ref.parse(view.table)
+    codec = ViewCodec(view)
     with _alone(ws, codec):
-        cursor = read_cursor(store, codec)
-        version = require(ws, ref).version()
-        if cursor is not None and cursor.version == version:
-            return Refreshed(view.name, view.version, str(ref.at(version)), "nothing", 0, 0, 0.0)
-        found = None
-        if cursor is not None and cursor.version < version:
-            try:
-                found = catch_up(ws, store, view, cursor.version, version, keep)
-            except NotFound:
-                found = None
-        if cursor is not None and found is not None:
-            written, removed, newest = found
-            known = [event for event in (cursor.newest_event, newest) if event is not None]
-            write_cursor(store, codec, ref.qualified, version, max(known, default=None))
+        cursor, newest = read_cursor(store, codec), newest_versions(ws, view)
+        if cursor is not None and cursor.versions == newest:
+            return Refreshed(view.name, view.version, _told(newest), "nothing", 0, 0, 0.0)
+        done = None if cursor is None else _changes(ws, store, view, cursor, newest, keep)
+        if cursor is not None and done is not None:
+            known = [event for event in (cursor.newest_event, done[2]) if event is not None]
+            write_cursor(store, codec, newest, max(known, default=None))
             seconds = time.perf_counter() - started
-            return Refreshed(view.name, view.version, str(ref.at(version)), "changes", written, removed, seconds)
+            return Refreshed(view.name, view.version, _told(newest), "changes", done[0], done[1], seconds)
     return _full(ws, store, view, keep)
 
 
@@ -244,31 +237,46 @@ def online_view(stored: OnlineDefinition) -> FeatureView:
     return FeatureSet.from_dict(stored.definition).views[0]
 
 
+def _changes(
+    ws: Workspace,
+    store: OnlineStore,
+    view: FeatureView,
+    cursor: OnlineCursor,
+    newest: dict[str, int],
+    keep: timedelta | None,
+) -> tuple[int, int, int | None] | None:
+    """`catch_up`, or None where everything has to be compared."""
+    if not is_changed_by_rows(view) or cursor.versions.keys() != newest.keys():
+        return None
+    ((since, until),) = [(cursor.versions[name], version) for name, version in newest.items()]
+    if since > until:  # the table was made anew
+        return None
+    try:
+        return catch_up(ws, store, view, since, until, keep)
+    except NotFound:  # a clean-up has removed files of the versions between
+        return None
+
+
 def _full(ws: Workspace, store: OnlineStore, view: FeatureView, keep: timedelta | None) -> Refreshed:
     started = time.perf_counter()
-    codec, ref = ViewCodec(view), Ref.parse(view.table)
+    codec = ViewCodec(view)
     with _alone(ws, codec):
-        source = _newest_source(ws, ref)
-        built = build_view(ws, view, table_ref=source)
+        record_sources(ws, view)
+        versions = newest_versions(ws, view)
+        # Of one table the version is named: a table that was made anew is older than the registry thinks.
+        built = build_view(ws, view, table_ref=_told(versions) if is_changed_by_rows(view) else None)
         newest = Newest(view, conform_values(view, data.table(ws, str(built), columns=view.schema.names)))
         filled = next(iter(store.scan(codec.prefix)), None) is not None
         written = sum(store.put(chunk, keep=keep) for chunk in newest.chunks())
         removed = _reconcile(store, codec, newest) if filled else 0
-        write_cursor(store, codec, ref.qualified, source.version, newest.newest_event)
+        # Versions that came while the view was built are looked at again by the next refresh.
+        write_cursor(store, codec, versions, newest.newest_event)
     seconds = time.perf_counter() - started
-    return Refreshed(view.name, view.version, str(ref.at(source.version)), "full", written, removed, seconds)
+    return Refreshed(view.name, view.version, _told(versions), "full", written, removed, seconds)
 
 
-def _newest_source(ws: Workspace, ref: Ref) -> TableVersion:
-    """The newest version, also when those who wrote it did not record it (workers do not)."""
-    recorded = registry.table_version(ws, str(ref)) if not data.exists(ws, str(ref)) else None
-    if recorded is not None:
-        return recorded
-    newest = require(ws, ref).version()
-    try:
-        return registry.table_version(ws, str(ref.at(newest)))
-    except NotFound:
-        return data.sync_table(ws, ref)
+def _told(versions: dict[str, int]) -> str:
+    return ", ".join(str(Ref.parse(name).at(version)) for name, version in versions.items())
 
 
 def _kept(ws: Workspace, view: FeatureView) -> timedelta | None:

@@ -13,6 +13,7 @@ from .codec import ViewCodec, rank
 from .dtypes import micros
 from .materialise import Refreshed, online_view, refresh
 from .online import open_online
+from .view_sources import source_tables
 
 
 def set_online_retention(ws: Workspace, view: str, keep: str | timedelta | None) -> None:
@@ -98,5 +99,9 @@ def forget(ws: Workspace, name: str, where: Filter, *, key: Sequence[str]) -> tu
     done = data.forget(ws, name, where, key=key)
     touched = {table.name for table in done.tables}
     stored = registry.online_definitions(ws, "view")
-    views = [view for view in map(online_view, stored) if Ref.parse(view.table).qualified in touched]
+    views = [
+        view
+        for view in map(online_view, stored)
+        if touched & {Ref.parse(table).qualified for table in source_tables(view)}
+    ]
     return done, refresh(ws, views) if views else []

@@ -136,7 +136,7 @@ def test_materialising_over_http(client: TestClient, ws: Workspace) -> None:
 
     data.write(ws, "weather", weather(("EWR", 0.5, 50.0)))
     (lag,) = [each for each in client.get("/api/raylake/features/freshness").json() if each["view"] == "weather"]
-    assert (lag["online_version"], lag["newest_version"]) == (1, 2) and lag["lag_seconds"] > 0
+    assert (lag["tables"], lag["behind"]) == (["weather"], 1) and lag["lag_seconds"] > 0
     ask(client, {"end_ts": NOW.isoformat(), "feature_views": ["weather"]}, "/materialize-incremental")
     assert temp() == 50.0
     features.drop_view(ws, WEATHER)

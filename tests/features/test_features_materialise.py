@@ -262,7 +262,7 @@ def test_freshness_tells_what_is_waiting(ws: Workspace) -> None:
     features.materialise(ws, PLAIN, keep="9999w")
     data.write(ws, "readings", readings([("a", 0, 2, 2.0)]))
     (found,) = features.freshness(ws)
-    assert (found.view, found.online_version, found.newest_version, found.newest_event) == ("plain", 1, 2, at(1))
+    assert (found.view, found.tables, found.behind, found.newest_event) == ("plain", ("readings",), 1, at(1))
     assert timedelta(0) < found.lag < timedelta(minutes=5) and found.keep == timedelta(weeks=9999)
     text = features.freshness_metrics(ws).decode()
     labels = f'{{version="{PLAIN.version}",view="plain"}}'

@@ -19,6 +19,7 @@ from ... import data, features, registry
 from ...core import InvalidRequest, NotFound, Ref, Workspace
 from ...features import FeatureReader, FeatureSet, FeatureView
 from ...features.look_up import EXPIRED, PRESENT
+from ...features.view_sources import is_changed_by_rows, source_tables
 from ..context import current_workspace
 from ..feature_rows import rows_of_table, rows_of_view, values_of
 from ..online import OnlineStores, Wanted
@@ -76,9 +77,8 @@ class FreshnessAnswer(BaseModel):
 
     view: str
     version: str
-    table: str
-    online_version: int | None
-    newest_version: int | None
+    tables: list[str]
+    behind: int
     lag_seconds: float
     newest_event: datetime | None
 
@@ -113,17 +113,17 @@ def push(request: Request, body: Push) -> None:
     """
     ws = current_workspace(request)
     table = Ref.parse(body.push_source_name)
-    views = [view for view in _online_views(ws) if Ref.parse(view.table).qualified == table.qualified]
+    made = {view: {Ref.parse(name).qualified for name in source_tables(view)} for view in _online_views(ws)}
+    views = [view for view, tables in made.items() if table.qualified in tables]
     if not views:
-        known = sorted({Ref.parse(view.table).qualified for view in _online_views(ws)})
+        known = sorted({name for tables in made.values() for name in tables})
         raise NotFound(f"no view that is online is made from {table.qualified!r}; tables: {', '.join(known) or 'none'}")
     if body.to == "online":
         for view in views:
-            if view.window or view.transform is not None:
+            if view.window or view.transform is not None or not is_changed_by_rows(view):
                 told = f"view {view.name!r} is computed from the rows before as well: push to online_and_offline"
                 raise InvalidRequest(told, field="to")
-        made = [(view, rows_of_view(view, body.df)) for view in views]
-        for view, rows in made:
+        for view, rows in [(view, rows_of_view(view, body.df)) for view in views]:
             features.put_values(ws, view, rows, store=_stores(request).store(ws))
         return
     data.write(ws, table.qualified, rows_of_table(ws, table, body.df), operation="push")
@@ -186,9 +186,8 @@ def freshness(request: Request) -> list[FreshnessAnswer]:
         FreshnessAnswer(
             view=each.view,
             version=each.version,
-            table=each.table,
-            online_version=each.online_version,
-            newest_version=each.newest_version,
+            tables=list(each.tables),
+            behind=each.behind,
             lag_seconds=each.lag.total_seconds(),
             newest_event=each.newest_event,
         )
