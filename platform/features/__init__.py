@@ -16,6 +16,7 @@ from .online import OnlineStore, open_online
 from .online_retention import clean_up_online, forget, set_online_retention
 from .partitions import join_as_of_dataset
 from .reader import FeatureReader
+from .skew import FeatureSkew, SkewReport, skew
 from .timeline import Materialiser
 from .training import TrainingSet, join_features, training_set
 from .view import Entity, FeatureView
@@ -25,6 +26,7 @@ __all__ = [
     "Entity",
     "FeatureReader",
     "FeatureSet",
+    "FeatureSkew",
     "FeatureView",
     "Found",
     "LmdbStore",
@@ -41,6 +43,7 @@ __all__ = [
     "set_online_retention",
     "Refreshed",
     "Rolling",
+    "SkewReport",
     "TrainingSet",
     "build_view",
     "compute_values",
@@ -53,5 +56,6 @@ __all__ = [
     "open_online",
     "put_values",
     "refresh",
+    "skew",
     "training_set",
 ]

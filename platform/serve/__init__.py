@@ -1,6 +1,7 @@
 """Online prediction: registered models behind HTTP on Ray Serve, with look-up, capture and hot swap."""
 
 from .deploy import deploy, endpoint, endpoints, shutdown, status, undeploy
+from .skew import check_skew
 from .trace import Code, Prediction, Trace, trace
 from .values import Autoscale, Capture, Endpoint
 from .waiting import wait_captured, wait_for_version
@@ -12,6 +13,7 @@ __all__ = [
     "Endpoint",
     "Prediction",
     "Trace",
+    "check_skew",
     "deploy",
     "endpoint",
     "endpoints",
