@@ -37,7 +37,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "cli_views", raising=False)
     ws = Workspace.open(tmp_path / "lake")
-    data.write(ws, "weather", weather("EWR", 39.5))
+    data.write(ws, "weather", weather("EWR", 39.5, days=1))
     data.write(ws, "seats", pa.table({"row": [7], "seen": [NOW], "price": [99.0]}))
     return ws
 
