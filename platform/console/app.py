@@ -13,11 +13,12 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from ..core import RaylakeError, Workspace
-from .api import access, lineage, mlflow, pipelines, push, workspaces
+from .api import access, features, lineage, mlflow, pipelines, push, workspaces
 from .courier import Courier
 from .dispatch import FixedPaths
 from .doorman import Doorman
 from .guard import Guard
+from .online import OnlineStores
 from .openapi import describe
 from .places import Places
 from .policy import Policy
@@ -54,16 +55,16 @@ def create_app(
     named = {ws.name: ws} if isinstance(ws, Workspace) else dict(ws)
     places = Places(named, default or next(iter(named), ""))
     policy = policy or Policy()
-    doorman, trail, doors = Doorman(policy.failures), Trail(), push.PushDoors()
+    doorman, trail, doors, online = Doorman(policy.failures), Trail(), push.PushDoors(), OnlineStores()
     # No pages of documentation: FastAPI's load scripts from another site.
     app = FastAPI(
         title="raylake",
         docs_url=None,
         redoc_url=None,
-        lifespan=_lifespan(trail, doors, [Courier(each) for each in named.values()]),
+        lifespan=_lifespan(trail, doors, online, [Courier(each) for each in named.values()]),
     )
     app.router.redirect_slashes = False
-    app.state.places, app.state.doorman, app.state.push = places, doorman, doors
+    app.state.places, app.state.doorman, app.state.push, app.state.online = places, doorman, doors, online
     for kind, answer in _HANDLERS.items():
         app.add_exception_handler(kind, answer)
     app.add_exception_handler(Exception, crash_response)
@@ -71,6 +72,7 @@ def create_app(
     app.include_router(lineage.router)
     app.include_router(pipelines.router)
     app.include_router(push.router)
+    app.include_router(features.router)
     app.router.routes.extend([*workspaces.routes(), *mlflow.routes()])
     _describe(app)
     app.add_middleware(FixedPaths, router=app.router, handlers=_HANDLERS)
@@ -85,7 +87,7 @@ def create_app(
     return app
 
 
-def _lifespan(trail: Trail, doors: push.PushDoors, couriers: list[Courier]) -> Any:
+def _lifespan(trail: Trail, doors: push.PushDoors, online: OnlineStores, couriers: list[Courier]) -> Any:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         for courier in couriers:
@@ -94,6 +96,7 @@ def _lifespan(trail: Trail, doors: push.PushDoors, couriers: list[Courier]) -> A
         for courier in couriers:
             courier.stop()
         await asyncio.to_thread(doors.close)
+        online.close()
         trail.close()
 
     return lifespan

@@ -17,6 +17,8 @@ _READING_POSTS = frozenset(
         "/mlflow/artifacts/presigned-download-url",
     }
 )
+# The question that Feast's protocol asks with POST.
+_ASKING = "/get-online-features"
 _VERSIONED = re.compile(r"/(?:ajax-)?api/\d\.\d(/.*)", re.DOTALL)
 _ADMINISTRATION = re.compile(r"/(?:ajax-)?api/(?:raylake/(?:tokens|audit)|\d\.\d/mlflow/webhooks)(?:/|$)")
 # Paths whose bodies are files: they are streamed, not gathered.
@@ -42,7 +44,7 @@ def permission_of(method: str, path: str) -> str:
     """
     if ("raylake/" in path or "webhooks" in path) and _ADMINISTRATION.match(path):
         return "admin"
-    if method in _READING_METHODS:
+    if method in _READING_METHODS or (method == "POST" and path == _ASKING):
         return "read"
     found = _VERSIONED.fullmatch(path) if method == "POST" else None
     return "read" if found is not None and found.group(1) in _READING_POSTS else "write"

@@ -1,7 +1,7 @@
 """Features that are right at every moment, by the same definitions offline and online.
 
 Define (`Entity`, `FeatureView` with `Rolling` windows, `OnDemand`, `FeatureSet`), train (`training_set`: a
-point-in-time join), serve (`materialise` or a `Materialiser` into the online store, `FeatureReader` out of it).
+point-in-time join), serve (`materialise` and `refresh` into the online store, `LookUp` and `FeatureReader` out of it).
 """
 
 from .as_of import join_as_of
@@ -17,13 +17,19 @@ from .catalogue import (
 )
 from .derived import Remade, RemadeAll, remake_derived
 from .feature_set import FeatureSet, OnDemand
+from .freshness import Freshness, freshness, freshness_metrics
+from .keep_online import keep_online
 from .lmdb_store import LmdbStore
-from .materialise import Materialiser, drop_view, materialise
+from .look_up import Found, LookUp
+from .materialise import Refreshed, drop_view, materialise, online_view, put_values, refresh
 from .online import OnlineStore, open_online
+from .online_retention import clean_up_online, forget, set_online_retention
 from .partitions import join_as_of_dataset
 from .ranking import Elimination, Impact, RankedSet, Ranking, discard, eliminate, rank, rank_sets
 from .reader import FeatureReader
+from .skew import FeatureSkew, SkewReport, skew
 from .statistics import statistics
+from .timeline import Materialiser
 from .training import TrainingSet, join_features, training_set
 from .view import Entity, Feature, FeatureView
 from .windows import Rolling
@@ -34,9 +40,12 @@ __all__ = [
     "Feature",
     "FeatureReader",
     "FeatureSet",
+    "FeatureSkew",
     "FeatureView",
     "Impact",
+    "Found",
     "LmdbStore",
+    "LookUp",
     "Materialiser",
     "OnDemand",
     "OnlineStore",
@@ -45,7 +54,16 @@ __all__ = [
     "Registered",
     "Remade",
     "RemadeAll",
+    "Freshness",
+    "clean_up_online",
+    "forget",
+    "freshness",
+    "freshness_metrics",
+    "keep_online",
+    "set_online_retention",
+    "Refreshed",
     "Rolling",
+    "SkewReport",
     "TrainingSet",
     "build_view",
     "compute_values",
@@ -59,6 +77,7 @@ __all__ = [
     "join_as_of_dataset",
     "join_features",
     "materialise",
+    "online_view",
     "open_online",
     "rank",
     "rank_sets",
@@ -66,6 +85,9 @@ __all__ = [
     "remake_derived",
     "search_views",
     "statistics",
+    "put_values",
+    "refresh",
+    "skew",
     "training_set",
     "view_versions",
 ]

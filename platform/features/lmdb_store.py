@@ -10,141 +10,23 @@ store is derived: every value comes from a Delta table, and writing a value twic
 
 from __future__ import annotations
 
-import os
-import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar, cast
+from typing import Self, cast
 
 import lmdb
 
 from ..core import StorageError
 from .codec import RANK_BYTES
+from .lmdb_environment import SHARED, Environment
+from .online import newest_of, within
 
 INITIAL_MAP = 64 * 1024**2
 SYNC_SECONDS = 5.0
-MAX_READERS = 1024
-_Result = TypeVar("_Result")
-
-
-class _Environment:
-    """The one LMDB environment of a folder in this process, and the gate that resizing its map needs.
-
-    LMDB invalidates open transactions when the map is resized (py-lmdb 3.0 does not stop it), so transactions
-    enter the gate and a resize waits until none is inside.
-    """
-
-    def __init__(self, path: str, map_size: int) -> None:
-        self.path = path
-        self.process = os.getpid()
-        self.dirty = False
-        self.synced = time.monotonic()
-        self._inside = 0
-        self._closing = 0  # resizes that wait: newcomers queue behind them, or busy readers would starve a resize
-        self._gate = threading.Condition(threading.Lock())
-        self._writer = threading.Lock()
-        self._handle: lmdb.Environment | None = _open(path, map_size)
-
-    def read(self, work: Callable[[lmdb.Transaction], _Result]) -> _Result:
-        """Run `work` in one read transaction; repeated when another process has grown the map."""
-        while True:
-            handle = self._enter()
-            try:
-                with handle.begin() as reading:
-                    return work(reading)
-            except lmdb.MapResizedError:
-                pass
-            except lmdb.Error as error:
-                raise _translation(self.path, error) from error
-            finally:
-                self._leave()
-            self._resize(grow=False)
-
-    def write(self, work: Callable[[lmdb.Transaction], _Result]) -> _Result:
-        """Run `work` in one write transaction; repeated from the start after the map was grown."""
-        with self._writer:
-            while True:
-                try:
-                    return self._try_write(work)
-                except lmdb.MapFullError:
-                    self._resize(grow=True)
-                except lmdb.MapResizedError:
-                    self._resize(grow=False)
-                except lmdb.Error as error:
-                    raise _translation(self.path, error) from error
-
-    def _try_write(self, work: Callable[[lmdb.Transaction], _Result]) -> _Result:
-        handle = self._enter()
-        writing: lmdb.Transaction | None = None
-        try:
-            writing = handle.begin(write=True)
-            result = work(writing)
-            writing.commit()
-            writing = None
-            return result
-        finally:
-            self._leave()
-            if writing is not None:
-                # Aborting a write while threads of this process read takes py-lmdb 3.0 seconds: it is starved.
-                with self._alone():
-                    writing.abort()
-
-    def sync(self) -> None:
-        """Flush to disk what was written."""
-        self.dirty, self.synced = False, time.monotonic()
-        handle = self._enter()
-        try:
-            with _translated(self.path):
-                handle.sync(True)
-        finally:
-            self._leave()
-
-    def close(self) -> None:
-        """Sync and close; called when the last handle of this process is closed."""
-        if self._handle is None:
-            return
-        if self.process == os.getpid():  # after a fork the environment is the parent's: hands off
-            if self.dirty:
-                self.sync()
-            with self._alone():
-                self._handle.close()
-        self._handle = None
-
-    def _enter(self) -> lmdb.Environment:
-        with self._gate:
-            if self._closing:
-                self._gate.wait_for(lambda: not self._closing)
-            if self._handle is None or self.process != os.getpid():
-                raise StorageError(f"online store {self.path} is closed in this process: open it again (open_online)")
-            self._inside += 1
-            return self._handle
-
-    def _leave(self) -> None:
-        with self._gate:
-            self._inside -= 1
-            if self._closing and self._inside == 0:
-                self._gate.notify_all()
-
-    def _resize(self, *, grow: bool) -> None:
-        with self._alone():
-            if self._handle is not None:
-                with _translated(self.path):  # 0 adopts the size that another process has given it
-                    self._handle.set_mapsize(int(self._handle.info()["map_size"]) * 2 if grow else 0)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with self._gate:
-            self._closing += 1
-            try:
-                self._gate.wait_for(lambda: self._inside == 0)
-                yield
-            finally:
-                self._closing -= 1
-                self._gate.notify_all()
+SCANNED = 4_096  # keys in one read transaction of a scan: a long one would keep old pages from being reused
 
 
 class LmdbStore:
@@ -169,35 +51,52 @@ class LmdbStore:
     def __init__(self, path: str, map_size: int = INITIAL_MAP, sync_seconds: float = SYNC_SECONDS) -> None:
         self._path = str(Path(path).absolute())
         self._options = (map_size, sync_seconds)
-        self._environment: _Environment | None = _SHARED.borrow(self._path, map_size)
+        self._environment: Environment | None = SHARED.borrow(self._path, map_size)
 
     def __reduce__(self) -> tuple[object, ...]:
         return (LmdbStore, (self._path, *self._options))
 
-    def put(self, items: Iterable[tuple[bytes, bytes]]) -> int:
-        """See `OnlineStore.put`."""
-        environment = self._open()
-        newest: dict[bytes, bytes] = {}
-        for key, value in items:
-            held = newest.get(key)
-            if held is None or held[:RANK_BYTES] <= value[:RANK_BYTES]:
-                newest[key] = value
-        keys = list(newest)
+    def put(self, items: Iterable[tuple[bytes, bytes]], *, keep: timedelta | None = None) -> int:
+        """See `OnlineStore.put`; nothing vanishes by itself."""
+        newest = within(newest_of(items), keep)
+        # In the order of the keys a page is written once, not once per key that lies in it.
+        keys = sorted(newest)
+        pairs = list(newest.items())
+        if keys != list(newest):
+            pairs = [(key, newest[key]) for key in keys]
 
         def write(transaction: lmdb.Transaction) -> int:
             # Two calls for the whole batch: each call of LMDB gives up the GIL, and getting it back among busy
             # reader threads costs up to 5 ms.
             cursor = transaction.cursor()
-            stored = {bytes(key): bytes(value[:RANK_BYTES]) for key, value in cursor.getmulti(keys)}
-            fresh = [(k, v) for k, v in newest.items() if k not in stored or stored[k] <= v[:RANK_BYTES]]
+            if _nothing_between(cursor, keys):
+                fresh = pairs
+            else:
+                stored = {bytes(key): bytes(value[:RANK_BYTES]) for key, value in cursor.getmulti(keys)}
+                fresh = [pair for pair in pairs if stored.get(pair[0], b"") <= pair[1][:RANK_BYTES]]
             cursor.putmulti(fresh)
             return len(fresh)
 
-        written = environment.write(write)
-        environment.dirty = True
-        if time.monotonic() - environment.synced > self._options[1]:
-            environment.sync()
-        return written
+        return self._write(write) if keys else 0
+
+    def amend(self, items: Iterable[tuple[bytes, bytes, bytes | None]]) -> int:
+        """See `OnlineStore.amend`."""
+        wanted = list(items)
+
+        def write(transaction: lmdb.Transaction) -> int:
+            changed = 0
+            for key, limit, value in wanted:
+                stored = transaction.get(key)
+                if stored == value or (stored is not None and bytes(stored[:RANK_BYTES]) > limit):
+                    continue
+                changed += 1
+                if value is None:
+                    transaction.delete(key)
+                else:
+                    transaction.put(key, value)
+            return changed
+
+        return self._write(write) if wanted else 0
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """See `OnlineStore.get_many`."""
@@ -208,23 +107,49 @@ class LmdbStore:
 
         return self._open().read(look)
 
-    def drop(self, prefix: bytes) -> int:
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """See `OnlineStore.scan`."""
+        start, skip = prefix, False
+        while True:
+
+            def read(transaction: lmdb.Transaction, start: bytes = start, skip: bool = skip) -> _Page:
+                return _page(transaction, prefix, start, skip=skip)
+
+            page = self._open().read(read)
+            yield from page
+            if len(page) < SCANNED:
+                return
+            start, skip = page[-1][0], True
+
+    def drop(self, prefix: bytes, below: bytes | None = None) -> int:
         """See `OnlineStore.drop`."""
 
         def remove(transaction: lmdb.Transaction) -> int:
-            keys = list(_keys(transaction, prefix))
-            for key in keys:
-                transaction.delete(key)
-            return len(keys)
+            cursor, removed = transaction.cursor(), 0
+            found = cursor.set_range(prefix)
+            while found and bytes(cursor.key()).startswith(prefix):
+                if below is None or bytes(cursor.value()[:RANK_BYTES]) < below:
+                    found = cursor.delete()  # moves on to the next
+                    removed += 1
+                else:
+                    found = cursor.next()
+            return removed
 
-        environment = self._open()
-        removed = environment.write(remove)
-        environment.dirty = True
-        return removed
+        return self._write(remove)
 
     def count(self, prefix: bytes = b"") -> int:
         """See `OnlineStore.count`."""
-        return self._open().read(lambda transaction: sum(1 for _ in _keys(transaction, prefix)))
+
+        def look(transaction: lmdb.Transaction) -> int:
+            cursor, found = transaction.cursor(), 0
+            if cursor.set_range(prefix):
+                for key in cursor.iternext(values=False):
+                    if not bytes(key).startswith(prefix):
+                        break
+                    found += 1
+            return found
+
+        return self._open().read(look)
 
     def sync(self) -> None:
         """See `OnlineStore.sync`."""
@@ -234,7 +159,7 @@ class LmdbStore:
         """See `OnlineStore.close`."""
         environment, self._environment = self._environment, None
         if environment is not None:
-            _SHARED.give_back(environment)
+            SHARED.give_back(environment)
 
     def __enter__(self) -> Self:
         return self
@@ -244,93 +169,37 @@ class LmdbStore:
     ) -> None:
         self.close()
 
-    def _open(self) -> _Environment:
+    def _write(self, work: Callable[[lmdb.Transaction], int]) -> int:
+        environment = self._open()
+        changed = environment.write(work)
+        environment.dirty = True
+        if time.monotonic() - environment.synced > self._options[1]:
+            environment.sync()
+        return changed
+
+    def _open(self) -> Environment:
         if self._environment is None:
             raise StorageError(f"online store {self._path} is closed: open it again (open_online)")
         return self._environment
 
 
-class _Shared:
-    """Environments by folder, with the number of handles that use each.
-
-    The only process-wide state of this layer. LMDB's locks belong to the process, so it forbids to open one file
-    twice; handles of the same folder therefore have to find each other.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users: dict[tuple[int, str], int] = {}
-        self._open: weakref.WeakValueDictionary[tuple[int, str], _Environment] = weakref.WeakValueDictionary()
-
-    def borrow(self, path: str, map_size: int) -> _Environment:
-        key = (os.getpid(), os.path.realpath(path))
-        with self._lock:
-            environment = self._open.get(key)
-            if environment is None:
-                environment = _Environment(key[1], map_size)
-                self._open[key] = environment
-                self._users[key] = 0
-            self._users[key] += 1
-            return environment
-
-    def give_back(self, environment: _Environment) -> None:
-        key = (environment.process, environment.path)
-        with self._lock:
-            self._users[key] -= 1
-            if self._users[key] == 0:
-                del self._users[key], self._open[key]
-                environment.close()
+_Page = list[tuple[bytes, bytes]]
 
 
-_SHARED = _Shared()
+def _nothing_between(cursor: lmdb.Cursor, keys: Sequence[bytes]) -> bool:
+    """Whether no key is stored from the first to the last of `keys`, as when a view is filled for the first time."""
+    return not cursor.set_range(keys[0]) or bytes(cursor.key()) > keys[-1]
 
 
-def _open(path: str, map_size: int) -> lmdb.Environment:
-    try:
-        Path(path).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"online store {path} cannot be created: {error.strerror}. Name a writable folder"
-        ) from error
-    with _translated(path):
-        # A map smaller than the file is raised to the file's size by LMDB. No readahead: look-ups are random.
-        handle = lmdb.open(
-            path,
-            map_size=map_size,
-            sync=False,
-            metasync=False,
-            readahead=False,
-            max_readers=MAX_READERS,
-            max_spare_txns=16,
-        )
-        handle.reader_check()
-    return handle
-
-
-def _keys(transaction: lmdb.Transaction, prefix: bytes) -> Iterator[bytes]:
+def _page(transaction: lmdb.Transaction, prefix: bytes, start: bytes, *, skip: bool) -> _Page:
+    """Up to `SCANNED` pairs below `prefix` from `start` on, or after it."""
     cursor = transaction.cursor()
-    if cursor.set_range(prefix):
-        for key in cursor.iternext(values=False):
-            found = bytes(key)
-            if not found.startswith(prefix):
-                return
-            yield found
-
-
-@contextmanager
-def _translated(path: str) -> Iterator[None]:
-    try:
-        yield
-    except lmdb.Error as error:
-        raise _translation(path, error) from error
-
-
-def _translation(path: str, error: lmdb.Error) -> StorageError:
-    """LMDB's errors as ours; a full or grown map is handled before."""
-    damage = (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError)
-    if isinstance(error, damage):
-        return StorageError(
-            f"online store {path} is damaged or not an LMDB of this version ({error}): remove the folder and "
-            "materialise the views again; all of its content comes from the Delta tables"
-        )
-    return StorageError(f"online store {path}: {error}. Check the disk (space, permissions), then try again")
+    found: _Page = []
+    if cursor.set_range(start):
+        for key, value in cursor.iternext():
+            name = bytes(key)
+            if not name.startswith(prefix) or len(found) == SCANNED:
+                break
+            if not (skip and name == start):
+                found.append((name, bytes(value)))
+    return found

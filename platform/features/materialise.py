@@ -1,155 +1,54 @@
-"""Bring feature values to the online store: in one go, or step by step as time passes."""
+"""Bring feature values to the online store: all of a view, or only what changed since the last time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import TracebackType
-from typing import Self
+from hashlib import sha256
 
-import numpy as np
 import pyarrow as pa
 
-from .. import data
-from ..core import ConfigError, NotFound, Workspace
-from ..registry import TableVersion
-from .as_of import CREATED, EVENT, KNOWN, ROW, known_rows
+from .. import data, registry
+from ..core import NotFound, Ref, Workspace, WorkspaceBusy, duration, exclusive
+from ..registry import OnlineDefinition
 from .build import build_view, conform_values
-from .codec import ViewCodec
-from .dtypes import EPOCH, micros
+from .catch_up import catch_up
+from .codec import RANK_BYTES, ViewCodec
+from .cursor import OnlineCursor, read_cursor, remove_cursor, write_cursor
 from .feature_set import FeatureSet
+from .newest import Newest
 from .online import OnlineStore, open_online
+from .timeline import Materialiser, views_of
 from .view import FeatureView
+from .view_sources import is_changed_by_rows, newest_versions, record_sources
 
-CHUNK = 50_000
+_PATIENCE = 600.0  # seconds to wait for another materialisation of the same view
 
 
-class Materialiser:
-    """Keeps the online store at a moment that moves forward, writing only what became known since the last call.
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What was done to one view.
 
-    Holds the packed values of all views in memory, in the order in which they became known, so that a call of
-    `advance` is a binary search and one small LMDB commit. The state after ``advance(t)`` is what the point-in-time
-    join sees at t. Use one per thread.
-
-    Args:
-        ws: Workspace.
-        views: Feature set, view, or several views.
-        tables: For a view's name the values to take: a version of ``features.<view>`` or a table of values. Views
-            that are not named are built (`build_view`, which does nothing when it is up to date).
-        store: Online store; by default that of `ws`, closed with this object.
-        since: Rows known at or before this moment are taken as written already.
-
-    Raises:
-        ConfigError: `tables` names a view that is not there.
-        NotFound: A view's source table does not exist.
-
-    Example:
-        >>> import tempfile
-        >>> from datetime import timezone
-        >>> view = FeatureView("weather", "origin", event_time="at", table="weather", columns=["temp"])
-        >>> at = lambda hour: datetime(2013, 1, 1, hour, tzinfo=timezone.utc)
-        >>> values = pa.table({"origin": ["EWR", "EWR"], "at": [at(6), at(8)], "temp": [39.0, 41.0]})
-        >>> with Materialiser(Workspace.open(tempfile.mkdtemp()), view, {"weather": values}) as materialiser:
-        ...     materialiser.advance(at(7)), materialiser.advance(at(7)), materialiser.advance(at(9))
-        (1, 0, 1)
+    Attributes:
+        view: Its name.
+        version: Its version.
+        source: The versions of the source tables that are online now, ``weather@7``.
+        how: ``nothing`` (it was up to date), ``changes`` or ``full``.
+        written: Values written.
+        removed: Values taken back because the rows behind them are gone.
+        seconds: How long it took.
     """
 
-    def __init__(
-        self,
-        ws: Workspace,
-        views: FeatureSet | FeatureView | Iterable[FeatureView],
-        tables: Mapping[str, TableVersion | str | pa.Table] | None = None,
-        *,
-        store: OnlineStore | None = None,
-        since: datetime | None = None,
-    ) -> None:
-        wanted = _views(views)
-        unknown = set(tables or {}) - {view.name for view in wanted}
-        if unknown:
-            raise ConfigError(f"tables names view {min(unknown)!r}; there are {', '.join(v.name for v in wanted)}")
-        timelines = [_Timeline(view, _values(ws, view, (tables or {}).get(view.name))) for view in wanted]
-        self._timelines = timelines
-        self._own = store is None
-        self._store = open_online(ws) if store is None else store
-        if since is not None:
-            for timeline in timelines:
-                timeline.skip(micros(since, "since"))
-
-    def advance(self, until: datetime) -> int:
-        """Write all that became known up to and including `until`; going back in time writes nothing.
-
-        Returns:
-            Number of values written (one per entity, however many of its rows became known).
-
-        Raises:
-            ConfigError: `until` has no time zone.
-            StorageError: The store cannot be written.
-        """
-        return self._write(micros(until, "until"))
-
-    def finish(self) -> int:
-        """Write all that there is; returns the number of values written."""
-        return self._write(np.iinfo(np.int64).max)
-
-    @property
-    def known_until(self) -> datetime | None:
-        """When the newest row of all views becomes known; None when there is none."""
-        last = [int(t.known[-1]) for t in self._timelines if len(t.known)]
-        return None if not last else EPOCH + timedelta(microseconds=max(last))
-
-    def close(self) -> None:
-        """Sync the store, and close it if this object opened it."""
-        if self._own:
-            self._store.close()
-        else:
-            self._store.sync()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _write(self, until: int) -> int:
-        pending: list[tuple[bytes, bytes]] = []
-        for timeline in self._timelines:
-            pending += timeline.pending(until)
-        written = 0
-        for start in range(0, len(pending), CHUNK):  # bounds the size of one LMDB transaction
-            written += self._store.put(pending[start : start + CHUNK])
-        for timeline in self._timelines:  # only now: after an error the next call tries again
-            timeline.skip(until)
-        return written
-
-
-class _Timeline:
-    """The values of one view in the order in which they became known, packed."""
-
-    def __init__(self, view: FeatureView, values: pa.Table) -> None:
-        codec = ViewCodec(view)
-        frame = known_rows(values, view.entity.keys, view.event_time, view.created_time)
-        rows = values.take(pa.array(frame[ROW].to_numpy()))
-        self.known = frame[KNOWN].to_numpy()
-        self._keys = codec.pack_keys([rows[key] for key in view.entity.keys])
-        self._values = codec.pack_values(
-            rows.select(view.feature_columns), frame[EVENT].to_numpy(), frame[CREATED].to_numpy()
-        )
-        self._done = 0
-
-    def pending(self, until: int) -> list[tuple[bytes, bytes]]:
-        """The newest value of each entity among the rows that became known since, up to `until`."""
-        count = int(self.known.searchsorted(until, "right")) - self._done
-        if count <= 0:
-            return []
-        keys = self._keys.slice(self._done, count).to_pylist()
-        # Rows are in the order in which they became known: of each key the last one is the answer at `until`.
-        return list(dict(zip(keys, self._values.slice(self._done, count).to_pylist(), strict=True)).items())
-
-    def skip(self, until: int) -> None:
-        """Take all up to `until` as written."""
-        self._done = max(self._done, int(self.known.searchsorted(until, "right")))
+    view: str
+    version: str
+    source: str
+    how: str
+    written: int
+    removed: int
+    seconds: float
 
 
 def materialise(
@@ -158,16 +57,21 @@ def materialise(
     *,
     until: datetime | None = None,
     since: datetime | None = None,
+    keep: str | timedelta | None = None,
 ) -> int:
     """Write the newest value of each entity to the online store; views are built first where they are not up to date.
 
-    Running it again, or after a crash in the middle, gives the same content.
+    Running it again, or after a crash in the middle, gives the same content. Without `until` and `since` the online
+    values are those of the newest source version afterwards: entities whose rows are gone are gone too, and `refresh`
+    goes on from here.
 
     Args:
         ws: Workspace.
         views: Feature set, view, or several views.
         until: Only what was known at this moment; by default everything.
         since: Only what became known after this moment; by default everything.
+        keep: Values are kept online for so long after their event time, ``"90d"``; by default as before (for ever).
+            Unlike a view's `ttl` it looks at the clock, not at the request.
 
     Returns:
         Number of values written.
@@ -179,6 +83,7 @@ def materialise(
     Example:
         >>> import tempfile
         >>> from datetime import timezone
+        >>> import pyarrow as pa
         >>> ws = Workspace.open(tempfile.mkdtemp())
         >>> seen = datetime(2013, 1, 1, tzinfo=timezone.utc)
         >>> source = data.write(ws, "weather", pa.table({"origin": ["EWR"], "at": [seen], "temp": [39]}))
@@ -186,8 +91,122 @@ def materialise(
         >>> materialise(ws, view)
         1
     """
-    with Materialiser(ws, views, since=since) as materialiser:
-        return materialiser.finish() if until is None else materialiser.advance(until)
+    wanted = views_of(views)
+    span = None if keep is None else duration(keep, "keep")
+    if until is not None or since is not None:
+        with Materialiser(ws, wanted, since=since) as materialiser:
+            written = materialiser.finish() if until is None else materialiser.advance(until)
+    else:
+        with open_online(ws) as store:
+            written = sum(_full(ws, store, view, span or _kept(ws, view)).written for view in wanted)
+    _note(ws, views, wanted, span)
+    return written
+
+
+def refresh(
+    ws: Workspace,
+    views: FeatureSet | FeatureView | Iterable[FeatureView] | None = None,
+    *,
+    store: OnlineStore | None = None,
+) -> list[Refreshed]:
+    """Bring the online values of views up to their sources' newest versions, writing only what changed.
+
+    The first time everything is materialised; then the sources' change data feeds tell which rows came and went since
+    the version that is online. That version is kept in the store itself, so a killed refresh is simply repeated. Where
+    the changes can no longer be told (a clean-up removed the files), everything is compared instead.
+
+    Args:
+        ws: Workspace.
+        views: What to refresh; by default every view that is online.
+        store: Online store, which stays open; by default that of `ws`.
+
+    Raises:
+        NotFound: A source table does not exist.
+        StorageError: The store cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from datetime import timezone
+        >>> import pyarrow as pa
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> row = lambda hour: pa.table({"origin": ["EWR"], "at": [datetime(2013, 1, 1, hour, tzinfo=timezone.utc)]})
+        >>> view = FeatureView(
+        ...     "weather", "origin", event_time="at", table="weather", columns=["temp"], types={"temp": "int64"}
+        ... )
+        >>> _ = data.write(ws, "weather", row(6).append_column("temp", pa.array([39])))
+        >>> [(done.how, done.written) for done in refresh(ws, view)]
+        [('full', 1)]
+        >>> _ = data.write(ws, "weather", row(7).append_column("temp", pa.array([41])))
+        >>> [(done.how, done.written) for _ in range(2) for done in refresh(ws, view)]
+        [('changes', 1), ('nothing', 0)]
+    """
+    if store is None:
+        with open_online(ws) as opened:
+            return refresh(ws, views, store=opened)
+    known = {(each.name, each.version): each.keep for each in registry.online_definitions(ws, "view")}
+    wanted = (
+        [online_view(each) for each in registry.online_definitions(ws, "view")] if views is None else views_of(views)
+    )
+    done = []
+    for view in wanted:
+        done.append(refresh_view(ws, store, view, known.get((view.name, view.version))))
+        if (view.name, view.version) not in known:
+            _note(ws, view, (view,), None)
+    if isinstance(views, FeatureSet):
+        _note(ws, views, (), None)
+    return done
+
+
+def refresh_view(ws: Workspace, store: OnlineStore, view: FeatureView, keep: timedelta | None) -> Refreshed:
+    """`refresh` of one view."""
+    started = time.perf_counter()
+    codec = ViewCodec(view)
+    with _alone(ws, codec):
+        cursor, newest = read_cursor(store, codec), newest_versions(ws, view)
+        if cursor is not None and cursor.versions == newest:
+            return Refreshed(view.name, view.version, _told(newest), "nothing", 0, 0, 0.0)
+        done = None if cursor is None else _changes(ws, store, view, cursor, newest, keep)
+        if cursor is not None and done is not None:
+            known = [event for event in (cursor.newest_event, done[2]) if event is not None]
+            write_cursor(store, codec, newest, max(known, default=None))
+            seconds = time.perf_counter() - started
+            return Refreshed(view.name, view.version, _told(newest), "changes", done[0], done[1], seconds)
+    return _full(ws, store, view, keep)
+
+
+def put_values(ws: Workspace, view: FeatureView, values: pa.Table, *, store: OnlineStore | None = None) -> int:
+    """Write values of a view online at once, without its table: what a stream brings before the table has it.
+
+    The next `refresh` leaves them, as long as the rows do not contradict; a full `materialise` makes the store equal to
+    the table again.
+
+    Args:
+        ws: Workspace.
+        view: The view.
+        values: Rows with the columns `view.schema`.
+        store: Online store; by default that of `ws`.
+
+    Returns:
+        Number of values written, one per entity that had no newer one.
+
+    Raises:
+        SchemaMismatch: A column is missing or of another type.
+
+    Example:
+        >>> import tempfile
+        >>> from datetime import timezone
+        >>> view = FeatureView("weather", "origin", event_time="at", table="weather", columns=["temp"])
+        >>> seen = datetime(2013, 1, 1, tzinfo=timezone.utc)
+        >>> rows = pa.table({"origin": ["EWR"], "at": [seen], "temp": [3.5]})
+        >>> put_values(Workspace.open(tempfile.mkdtemp()), view, rows)
+        1
+    """
+    if store is None:
+        with open_online(ws) as opened:
+            return put_values(ws, view, values, store=opened)
+    newest = Newest(view, conform_values(view, values))
+    keep = _kept(ws, view)
+    return sum(store.put(chunk, keep=keep) for chunk in newest.chunks())
 
 
 def drop_view(ws: Workspace, view: FeatureView) -> int:
@@ -199,23 +218,113 @@ def drop_view(ws: Workspace, view: FeatureView) -> int:
         >>> drop_view(Workspace.open(tempfile.mkdtemp()), view)
         0
     """
-    with open_online(ws) as store:
-        return store.drop(ViewCodec(view).prefix)
+    codec = ViewCodec(view)
+    registry.remove_online(ws, "view", view.name, view.version)
+    with open_online(ws) as store, _alone(ws, codec):
+        remove_cursor(store, codec)
+        return store.drop(codec.prefix)
 
 
-def _views(views: FeatureSet | FeatureView | Iterable[FeatureView]) -> tuple[FeatureView, ...]:
-    if isinstance(views, FeatureView):
-        return (views,)
-    return views.views if isinstance(views, FeatureSet) else tuple(views)
+def online_view(stored: OnlineDefinition) -> FeatureView:
+    """The view of a definition that is online.
+
+    Example:
+        >>> import tempfile
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> [online_view(each) for each in registry.online_definitions(ws, "view")]
+        []
+    """
+    return FeatureSet.from_dict(stored.definition).views[0]
 
 
-def _values(ws: Workspace, view: FeatureView, given: TableVersion | str | pa.Table | None) -> pa.Table:
-    if given is None:
-        given = build_view(ws, view)
-    if isinstance(given, pa.Table):
-        return conform_values(view, given)
-    if not data.exists(ws, str(given)):
-        raise NotFound(
-            f"table {given} of view {view.name!r} does not exist: build it with features.build_view(ws, view)"
-        )
-    return conform_values(view, data.table(ws, str(given), columns=view.schema.names))
+def _changes(
+    ws: Workspace,
+    store: OnlineStore,
+    view: FeatureView,
+    cursor: OnlineCursor,
+    newest: dict[str, int],
+    keep: timedelta | None,
+) -> tuple[int, int, int | None] | None:
+    """`catch_up`, or None where everything has to be compared."""
+    if not is_changed_by_rows(view) or cursor.versions.keys() != newest.keys():
+        return None
+    ((since, until),) = [(cursor.versions[name], version) for name, version in newest.items()]
+    if since > until:  # the table was made anew
+        return None
+    try:
+        return catch_up(ws, store, view, since, until, keep)
+    except NotFound:  # a clean-up has removed files of the versions between
+        return None
+
+
+def _full(ws: Workspace, store: OnlineStore, view: FeatureView, keep: timedelta | None) -> Refreshed:
+    started = time.perf_counter()
+    codec = ViewCodec(view)
+    with _alone(ws, codec):
+        record_sources(ws, view)
+        versions = newest_versions(ws, view)
+        # Of one table the version is named: a table that was made anew is older than the registry thinks.
+        built = build_view(ws, view, table_ref=_told(versions) if is_changed_by_rows(view) else None)
+        newest = Newest(view, conform_values(view, data.table(ws, str(built), columns=view.schema.names)))
+        filled = next(iter(store.scan(codec.prefix)), None) is not None
+        written = sum(store.put(chunk, keep=keep) for chunk in newest.chunks())
+        removed = _reconcile(store, codec, newest) if filled else 0
+        # Versions that came while the view was built are looked at again by the next refresh.
+        write_cursor(store, codec, versions, newest.newest_event)
+    seconds = time.perf_counter() - started
+    return Refreshed(view.name, view.version, _told(versions), "full", written, removed, seconds)
+
+
+def _told(versions: dict[str, int]) -> str:
+    return ", ".join(str(Ref.parse(name).at(version)) for name, version in versions.items())
+
+
+def _kept(ws: Workspace, view: FeatureView) -> timedelta | None:
+    """How long the values of a view are kept online, as was declared last."""
+    stored = registry.online_definitions(ws, "view")
+    return next((each.keep for each in stored if (each.name, each.version) == (view.name, view.version)), None)
+
+
+def _reconcile(store: OnlineStore, codec: ViewCodec, newest: Newest) -> int:
+    """Take back values whose rows are no longer there."""
+    right = newest.to_dict()
+    wrong = [
+        (key, value[:RANK_BYTES], right.get(key))
+        for key, value in store.scan(codec.prefix)
+        if key not in right or value[:RANK_BYTES] > right[key][:RANK_BYTES]
+    ]
+    return store.amend(wrong)
+
+
+def _note(
+    ws: Workspace,
+    given: FeatureSet | FeatureView | Iterable[FeatureView],
+    views: Iterable[FeatureView],
+    keep: timedelta | None,
+) -> None:
+    """Remember in the registry what is online, so that a server finds it by name."""
+    for view in views:
+        packed = FeatureSet(view.name, [view]).to_dict()
+        registry.save_online(ws, "view", view.name, view.version, packed, keep=keep)
+    if isinstance(given, FeatureSet):
+        registry.save_online(ws, "set", given.name, given.version, given.to_dict())
+
+
+@contextmanager
+def _alone(ws: Workspace, codec: ViewCodec) -> Iterator[None]:
+    """One materialisation of a view at a time on this machine; another one is waited for."""
+    job = f"online-{sha256(codec.prefix).hexdigest()[:12]}"
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        held = exclusive(ws, job)
+        try:
+            held.__enter__()
+            break
+        except WorkspaceBusy:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+    try:
+        yield
+    finally:
+        held.__exit__(None, None, None)

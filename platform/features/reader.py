@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..core import DataError, InvalidRequest, NotFound
-from .codec import ViewCodec
+from .codec import Unpacked, ViewCodec
 from .dtypes import TIMESTAMP, arrow_type, cast_column, span_micros
 from .feature_set import FeatureSet, OnDemand
 from .online import OnlineStore
 from .view import FeatureView
+
+_FEW = 8  # up to so many values are read quicker one by one
 
 
 class FeatureReader:
@@ -98,7 +101,7 @@ class FeatureReader:
             NotFound: One has not, so all its features would be null; the message names it.
         """
         for reader in self._views:
-            if self._store.count(reader.codec.prefix) == 0:
+            if next(iter(self._store.scan(reader.codec.prefix)), None) is None:
                 raise NotFound(
                     f"view {reader.view.name!r} (version {reader.view.version}) has no value in the online store: "
                     "run features.materialise(ws, view) first"
@@ -181,6 +184,9 @@ class _ViewReader:
         ]
 
     def columns(self, values: Sequence[bytes | None], moments: Sequence[int]) -> list[tuple[str, pa.Array]]:
+        found = self.codec.unpack_many(values) if len(values) > _FEW else None
+        if found is not None:
+            return self._blocks(found, np.array(moments, np.int64))
         nothing, ttl, unpack = self._nothing, self._ttl, self.codec.unpack
         rows = []
         for value, moment in zip(values, moments, strict=True):
@@ -191,6 +197,25 @@ class _ViewReader:
                     row = features
             rows.append(row)
         return self._arrays(rows)
+
+    def _blocks(self, found: Unpacked, moments: np.ndarray) -> list[tuple[str, pa.Array]]:
+        usable = found.present & (found.event <= moments) & (found.created <= moments)
+        if self._ttl is not None:
+            usable &= moments - found.event <= self._ttl
+        count = len(moments)
+        columns: list[tuple[str, pa.Array]] = []
+        for (kind, places), block in zip(self.codec.runs, found.blocks, strict=True):
+            nulls = None
+            if found.nulls is not None or not usable.all():
+                nulls = np.repeat(~usable[None, :], len(places), axis=0)
+                if found.nulls is not None:
+                    nulls |= found.nulls[:, places[0] : places[-1] + 1].T
+                nulls = nulls.ravel()
+            flat = pa.array(np.ascontiguousarray(block.T).ravel(), mask=nulls)
+            if flat.type != arrow_type(kind):
+                flat = flat.view(arrow_type(kind)) if kind in ("timestamp", "date") else flat.cast(arrow_type(kind))
+            columns += [(self._names[place], flat.slice(n * count, count)) for n, place in enumerate(places)]
+        return columns
 
     def _arrays(self, rows: Sequence[Sequence[Any]]) -> list[tuple[str, pa.Array]]:
         count = len(rows)

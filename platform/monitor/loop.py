@@ -12,7 +12,9 @@ import pyarrow.compute as pc
 
 from .. import registry, train
 from ..core import Node, Workspace, WorkspaceBusy, exclusive
+from ..features import SkewReport
 from ..registry import DriftReport, ModelVersion, Run
+from ..serve.skew import check_skew
 from .attempt import Attempt, Result, begin, carry_out, judged, unfinished
 from .drift import Drift
 from .figures import Figures, decay, measure, serving_model, trained_until
@@ -39,6 +41,7 @@ class Outcome:
         run: The attempt's run, if there was one.
         drift: The drift of the window; ``None`` when another monitor was at work.
         reporting: The report while evidently renders; ``None`` when another monitor was at work.
+        skew: The window's features beside the offline path; ``None`` when there was nothing to compare.
     """
 
     endpoint: str
@@ -52,6 +55,7 @@ class Outcome:
     run: Run | None = None
     drift: Drift | None = None
     reporting: Future[DriftReport] | None = None
+    skew: SkewReport | None = None
 
     @property
     def report(self) -> DriftReport | None:
@@ -131,7 +135,15 @@ def step(
         period = window or (moment - policy.window, moment)
         figures = measure(ws, name, period, model=champion, thresholds=policy.thresholds, as_of=moment)
         reporting = publish(ws, figures, renderer)
-        return replace(_turn(ws, figures, policy, moment), reporting=reporting)
+        skew = _skew(ws, figures, policy)
+        return replace(_turn(ws, figures, policy, moment), reporting=reporting, skew=skew)
+
+
+def _skew(ws: Workspace, figures: Figures, policy: Policy) -> SkewReport | None:
+    if policy.skew_share is None:
+        return None
+    features = train.open_model(ws, figures.model, threads=2).feature_set
+    return check_skew(ws, figures.endpoint, features, window=figures.window, alert_share=policy.skew_share)
 
 
 def _turn(ws: Workspace, figures: Figures, policy: Policy, now: datetime) -> Outcome:

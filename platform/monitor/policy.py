@@ -41,6 +41,8 @@ class Policy:
         resamples: Of the paired bootstrap; default 1000.
         seed: Of the paired bootstrap; default 0.
         thresholds: When a column counts as drifted.
+        skew_share: Share of the window's newest requests whose features differ from the offline path from which on
+            there is an alert (see `raylake.serve.check_skew`); default 0.05. None: they are not compared.
 
     Raises:
         ConfigError: A number is outside its range.
@@ -69,6 +71,7 @@ class Policy:
     resamples: int = 1000
     seed: int = 0
     thresholds: Thresholds = field(default_factory=Thresholds)
+    skew_share: float | None = 0.05
 
     def __post_init__(self) -> None:
         if not 0 < self.confidence < 1:

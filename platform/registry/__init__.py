@@ -93,6 +93,14 @@ from .modelling import (
     set_alias,
 )
 from .multipart import drop_parts, join_parts, part_name, start_upload
+from .online import (
+    OnlineDefinition,
+    online_definition,
+    online_definitions,
+    remove_online,
+    save_online,
+    set_online_keep,
+)
 from .openlineage_export import openlineage_events
 from .openlineage_import import accept_openlineage
 from .operations import (
@@ -292,6 +300,12 @@ __all__ = [
     "run_folder",
     "runs",
     "schema_history",
+    "OnlineDefinition",
+    "online_definition",
+    "online_definitions",
+    "remove_online",
+    "save_online",
+    "set_online_keep",
     "save_source",
     "schema_version",
     "search_experiments",

@@ -2,6 +2,7 @@
 
 from .deploy import deploy, endpoint, endpoints, shutdown, status, undeploy
 from .push import push, stop_push
+from .skew import check_skew
 from .trace import Code, Prediction, Trace, trace
 from .values import Autoscale, Capture, Endpoint
 from .waiting import wait_captured, wait_for_version
@@ -13,6 +14,7 @@ __all__ = [
     "Endpoint",
     "Prediction",
     "Trace",
+    "check_skew",
     "deploy",
     "endpoint",
     "endpoints",

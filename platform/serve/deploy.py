@@ -18,6 +18,7 @@ from .decoder import MAX_ROWS
 from .ingress import QUIET, ensure_serve, serve_runs, stop_serve
 from .openapi import example_request
 from .predictor import Predictor
+from .skew import check_skew
 from .values import PREDICTIONS, Autoscale, Capture, Endpoint, config_of
 
 ONGOING = 64
@@ -93,6 +94,7 @@ def deploy(
         config = config_of(autoscale, capture, cpus)
         record_deployment(ws, endpoint_name, wanted, target=target, config=config, url=endpoint.predict_url)
         undo.pop_all()
+    check_skew(ws, endpoint_name, predictor.model.feature_set)
     return endpoint
 
 

@@ -10,6 +10,7 @@ from .journal import AlertRow, EventRow
 from .lineage import ColumnEdgeRow, EdgeRow, LineageEventRow, NodeRow
 from .logged_models import LoggedModelMetricRow, LoggedModelParamRow, LoggedModelRow, LoggedModelTagRow
 from .models import AliasMoveRow, AliasRow, ModelRow, ModelTagRow, ModelVersionRow, ModelVersionTagRow
+from .online import OnlineRow
 from .operations import DeploymentRow, DriftReportRow
 from .pipelines import (
     PipelineCacheRow,
@@ -60,6 +61,7 @@ __all__ = [
     "ExperimentTagRow",
     "LatestMetricRow",
     "MAPPERS",
+    "OnlineRow",
     "MetricRow",
     "ModelRow",
     "ModelTagRow",
