@@ -3,17 +3,25 @@
 from .compute import Compute
 from .evaluate import evaluate
 from .fit import fit
+from .flavours import predictor
+from .function_trainer import FitTask, Function
+from .lightgbm_trainer import LightGBM
 from .model import LoadedModel, load_model, open_model, predict_table
 from .signature import Signature
+from .sklearn_trainer import Sklearn
 from .spec import Spec
 from .trainers import MLP, Lightning, XGBoost
 
 __all__ = [
     "MLP",
     "Compute",
+    "FitTask",
+    "Function",
+    "LightGBM",
     "Lightning",
     "LoadedModel",
     "Signature",
+    "Sklearn",
     "Spec",
     "XGBoost",
     "evaluate",
@@ -21,4 +29,5 @@ __all__ = [
     "load_model",
     "open_model",
     "predict_table",
+    "predictor",
 ]

@@ -19,7 +19,8 @@ from ..train.compute import resolve
 from ..train.environment import environment
 from ..train.evaluate import check_metric
 from ..train.job import Rows
-from ..train.plan import Plan, labels_of, make_plan
+from ..train.labels import labels_of
+from ..train.plan import Plan, make_plan
 from ..train.recorded import closing
 from .interrupt import restored_signals
 from .space import Domain, check_space, contains

@@ -7,12 +7,15 @@ import pickle
 import zipfile
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
+import xgboost
 import yaml
 
 from raylake import train
 from raylake.core import ArtifactCorrupt, ConfigError, NotFound, RaylakeError
-from raylake.train import mlflow_folder
+from raylake.train.flavours import skops_file
 
 
 class Evil:
@@ -60,7 +63,7 @@ def test_a_pickle_in_skops_clothing_is_not_opened(tmp_path: Path, monkeypatch: p
 
 
 def test_a_zip_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mlflow_folder, "_LARGEST_UNPACKED", 10 << 20)
+    monkeypatch.setattr(skops_file, "_LARGEST_UNPACKED", 10 << 20)
     with zipfile.ZipFile(tmp_path / "m.skops", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("schema.json", bytes(11 << 20))
     assert (tmp_path / "m.skops").stat().st_size < 100_000
@@ -87,12 +90,15 @@ def test_other_flavours_say_what_to_do(tmp_path: Path) -> None:
         train.load_model(folder(tmp_path, {"xgboost": {"data": "x.ubj"}}, signature=signature))
 
 
-def test_several_classes_are_refused(tmp_path: Path) -> None:
-    import numpy as np
-    import xgboost
-
-    data = xgboost.DMatrix(np.random.default_rng(0).random((30, 2)), label=np.arange(30) % 3)
+def test_several_classes_are_read_and_a_class_without_probabilities_is_refused(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).random((30, 2))
+    data = xgboost.DMatrix(rows, label=np.arange(30) % 3)
     booster = xgboost.train({"objective": "multi:softprob", "num_class": 3}, data, 1)
     booster.save_model(tmp_path / "x.ubj")
-    with pytest.raises(ConfigError, match="multi:softprob"):
-        train.load_model(folder(tmp_path, {"xgboost": {"data": "x.ubj"}}))
+    model = train.load_model(folder(tmp_path, {"xgboost": {"data": "x.ubj"}}))
+    assert (model.signature.task, model.signature.classes) == ("multiclass", (0, 1, 2))
+    found = model.predict(pa.table({"f0": rows[:, 0], "f1": rows[:, 1]}))
+    np.testing.assert_allclose(found, booster.predict(data), rtol=1e-6)
+    xgboost.train({"objective": "multi:softmax", "num_class": 3}, data, 1).save_model(tmp_path / "x.ubj")
+    with pytest.raises(ConfigError, match="multi:softmax"):
+        train.load_model(tmp_path)

@@ -1,0 +1,93 @@
+"""Reading and writing estimators with skops: no code of the file is run, and types are those that were reviewed."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from ...core import ArtifactCorrupt, ConfigError
+from .protocol import first_line
+from .tree_checks import check_trees
+
+# Types that skops does not trust by itself, each looked at: plain holders of numbers without code that runs while they
+# are loaded, and trees, whose node numbers `check_trees` verifies. Not here, because their insides are indexed without
+# checks that we could make: KDTree and BallTree.
+REVIEWED = (
+    "sklearn._loss.loss.HalfTweedieLoss",
+    "sklearn._loss.loss.HalfTweedieLossIdentity",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.calibration._TemperatureScaling",
+    "sklearn.compose._column_transformer._RemainderColsList",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
+    "sklearn.gaussian_process.kernels.ConstantKernel",
+    "sklearn.gaussian_process.kernels.Matern",
+    "sklearn.gaussian_process.kernels.Product",
+    "sklearn.gaussian_process.kernels.RBF",
+    "sklearn.gaussian_process.kernels.RationalQuadratic",
+    "sklearn.gaussian_process.kernels.Sum",
+    "sklearn.gaussian_process.kernels.WhiteKernel",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+    "sklearn.tree._tree.Tree",
+)
+_LARGEST_UNPACKED = 4 << 30  # bytes
+_MOST_ENTRIES = 100_000
+
+
+def dump_skops(model: Any) -> tuple[bytes, list[str]]:
+    """The file's content, and the types in it that are neither skops' nor ours to trust."""
+    import skops.io
+    from skops.io.exceptions import UnsupportedTypeException
+
+    try:
+        content = bytes(skops.io.dumps(model))
+    except (UnsupportedTypeException, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"{type(model).__name__} cannot be stored without a pickle: {first_line(error)}. Use estimators of "
+            "scikit-learn, or export the model to ONNX"
+        ) from error
+    return content, sorted(set(skops.io.get_untrusted_types(data=content)) - set(REVIEWED))
+
+
+def load_skops(path: Path, *, trusted: bool = False) -> Any:
+    """The estimator of a file.
+
+    Raises:
+        ArtifactCorrupt: It is no skops file, or a tree in it is forged.
+        ConfigError: It holds types that are not known to be safe and is not `trusted`, or is absurdly large.
+    """
+    _check_zip(path)
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    try:
+        found = set(skops.io.get_untrusted_types(file=path))
+        model = skops.io.load(path, trusted=sorted(found if trusted else found & set(REVIEWED)))
+    except UntrustedTypesFoundException as error:
+        raise ConfigError(
+            f"{path.name} holds types that are not known to be safe ({first_line(error)}): use XGBoost, LightGBM or "
+            "an estimator of plain numbers, or export it to ONNX; or, if you trust everybody who could write it, open "
+            "it with train.open_model(..., trusted=True)"
+        ) from error
+    except (KeyError, ValueError, TypeError, AttributeError, ImportError, OSError, IndexError) as error:
+        raise ArtifactCorrupt(f"{path.name} is not a skops file: {type(error).__name__} {error}") from error
+    check_trees(model, int(getattr(model, "n_features_in_", 0) or 1 << 31), path.name)
+    return model
+
+
+def _check_zip(path: Path) -> None:
+    """Refuse an archive that unpacks to more than the machine can hold."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise ArtifactCorrupt(f"{path.name} is not a skops file: {error}") from error
+    size = sum(entry.file_size for entry in entries)
+    if size > _LARGEST_UNPACKED or len(entries) > _MOST_ENTRIES:
+        raise ConfigError(
+            f"{path.name} unpacks to {size} bytes in {len(entries)} files, more than is loaded "
+            f"({_LARGEST_UNPACKED} bytes in {_MOST_ENTRIES} files)"
+        )
