@@ -10,6 +10,7 @@ from .model import LoadedModel, load_model, open_model, predict_table
 from .signature import Signature
 from .sklearn_trainer import Sklearn
 from .spec import Spec
+from .store import store_model
 from .trainers import MLP, Lightning, XGBoost
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "open_model",
     "predict_table",
     "predictor",
+    "store_model",
 ]

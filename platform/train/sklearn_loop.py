@@ -61,7 +61,7 @@ def _parallel(job: Job) -> Iterator[None]:
         return
     from ray.util.joblib import register_ray
 
-    register_ray()
+    register_ray()  # type: ignore[no-untyped-call]
     with joblib.parallel_config(backend="ray", n_jobs=job.workers, ray_remote_args={"num_cpus": job.threads}):
         yield
 
