@@ -60,6 +60,9 @@ class Function:
         """Any: the function is told."""
         return None
 
+    def check(self, task: str) -> None:
+        """Any task."""
+
     def updated(self, **changes: Any) -> Function:
         """A copy with other options."""
         return Function(self.function, **{**json.loads(self.options), **changes})

@@ -101,6 +101,9 @@ class LightGBM:
             raise ConfigError(f"LightGBM objective {objective!r} is not supported: use one of {', '.join(_TASKS)}")
         return found
 
+    def check(self, task: str) -> None:
+        """Any task."""
+
     def updated(self, **changes: Any) -> LightGBM:
         """A copy with other parameters or rounds."""
         given = {"rounds": self.rounds, "early_stopping": self.early_stopping, **self.params, **changes}

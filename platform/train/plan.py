@@ -101,6 +101,7 @@ def make_plan(ws: Workspace, spec: Spec) -> Plan:
     _check_columns(table, tuple(version.schema), columns, label, moment)
     rows = read_table(ws, table, columns=list(dict.fromkeys((*columns, label, moment))))
     task, classes = task_of(spec, LabelFacts.of(rows.column(label)), table)
+    spec.trainer.check(task)
     split = make_split(rows.column(moment), spec.validation, table)
     train, valid = _part(rows, split.training(moment)), _rest(rows, split.validation(moment))
     _check_parts(train, valid, split, classes, label, table)

@@ -58,6 +58,10 @@ class Trainer(Protocol):
         """The task that its settings ask for, or ``None``."""
         ...
 
+    def check(self, task: str) -> None:
+        """Raise ConfigError unless it suits `task`."""
+        ...
+
     def updated(self, **changes: Any) -> Trainer:
         """A copy with other parameters."""
         ...

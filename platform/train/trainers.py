@@ -113,6 +113,9 @@ class XGBoost:
         """XGBoost's parameters as a new dict."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in self.settings}
 
+    def check(self, task: str) -> None:
+        """Any task."""
+
     def updated(self, **changes: Any) -> XGBoost:
         """A copy with other parameters or rounds.
 
@@ -211,6 +214,9 @@ class Lightning:
         """Arguments of the class, JSON-able, `lr` included."""
         found = {name: list(value) if isinstance(value, tuple) else value for name, value in self.kwargs}
         return {**found, "lr": self.lr}
+
+    def check(self, task: str) -> None:
+        """Any task."""
 
     def updated(self, **changes: Any) -> Lightning:
         """A copy with other values; names that are no field of this class go to `kwargs`."""

@@ -15,7 +15,7 @@ import xgboost
 from skl2onnx import to_onnx
 from sklearn.cluster import KMeans
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -24,10 +24,11 @@ from sklearn.svm import LinearSVC
 
 from raylake import registry, train
 from raylake.core import ArtifactCorrupt, ConfigError, DataError, SchemaMismatch
-from raylake.testing.flavours import Example, FlavourContract, forge
+from raylake.testing.flavours import Example, FlavourContract, elsewhere, forge
 from raylake.testing.learnable import label_frame
 from raylake.train.flavours import to_frame
 
+__all__ = ["elsewhere"]
 NUMBERS = ("distance", "night")
 
 
@@ -134,7 +135,7 @@ class TestOnnxMatrix(FlavourContract):
     def example(self, request: pytest.FixtureRequest) -> Example:
         rows, matrix, labels = numbers()
         if request.param == "regression":
-            model = HistGradientBoostingRegressor(max_iter=5).fit(matrix, labels["regression"])
+            model = RandomForestRegressor(5, random_state=0).fit(matrix, labels["regression"])
             return Example(to_onnx(model, matrix[:1]), rows, model.predict(matrix), "regression", tolerance=1e-4)
         model = RandomForestClassifier(5, random_state=0).fit(matrix, labels[request.param])
         graph = to_onnx(model, matrix[:1], options={"zipmap": False})
@@ -195,7 +196,7 @@ def test_estimators_that_give_no_probabilities_or_hold_unsafe_types(ws):
     with pytest.raises(ConfigError, match="LinearSVC is a classifier without predict_proba"):
         train.store_model(ws, LinearSVC().fit(matrix, labels["binary"]), rows, task="binary")
     with pytest.raises(SchemaMismatch, match="the model gave"):
-        train.store_model(ws, KMeans(2).fit(matrix), rows, task="multiclass", classes=(0, 1, 2))
+        train.store_model(ws, KMeans(2).fit(to_frame(rows)), rows, task="multiclass", classes=(0, 1, 2))
     near = KNeighborsClassifier(algorithm="kd_tree").fit(matrix, labels["binary"])
     with pytest.raises(ConfigError, match=r"KDTree.*choose algorithm='brute'.*'trusted': True"):
         train.store_model(ws, near, rows, task="binary")

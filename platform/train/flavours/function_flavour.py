@@ -68,7 +68,7 @@ class FunctionFlavour:
     def load(self, folder: Path, stored: Stored) -> FunctionPredictor:
         """Import the function, and compare its module's source with the stored one."""
         path, expected = str(stored.facts["function"]), str(stored.facts["source"])
-        if digest((folder / FUNCTION_FILE).read_text(encoding="utf-8")) != expected:
+        if digest((folder / FUNCTION_FILE).read_text(encoding="utf-8", errors="replace")) != expected:
             raise ArtifactCorrupt(f"{FUNCTION_FILE} is not the source that model.json names: fetch the model again")
         function = import_callable(path)
         actual = digest(module_source(path))

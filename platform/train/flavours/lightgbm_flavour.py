@@ -54,7 +54,7 @@ class LightGBMPredictor:
         if not text.startswith("tree\n"):
             raise ArtifactCorrupt(f"{path.name} is not a LightGBM model: it does not begin with 'tree'")
         try:
-            self._booster = lightgbm.Booster(model_str=text, params={"verbosity": -1})
+            self._booster = lightgbm.Booster(model_str=text)
         except lightgbm.basic.LightGBMError as error:
             raise ArtifactCorrupt(f"{path.name} is not a LightGBM model: {first_line(error)}") from error
         self.columns = tuple(self._booster.feature_name())

@@ -72,7 +72,7 @@ class SklearnPredictor:
             return np.zeros((0, len(self.classes)) if len(self.classes) > 2 else 0)
         frame = to_frame(rows.select(list(self._columns)))
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="X has feature names")
+            warnings.filterwarnings("ignore", message="X has feature names", category=UserWarning)
             try:
                 if not self.classes:
                     return np.asarray(self._estimator.predict(frame), dtype=np.float64).reshape(len(frame))

@@ -54,6 +54,10 @@ class XGBoostPredictor:
         import xgboost
 
         self._booster = xgboost.Booster({"nthread": threads})
+        with path.open("rb") as file:
+            # Both of XGBoost's formats begin so; of anything else its own message may not even be text.
+            if file.read(1) != b"{":
+                raise ArtifactCorrupt(f"{path.name} is not an XGBoost model: it does not begin with '{{'")
         try:
             self._booster.load_model(str(path))
         except xgboost.core.XGBoostError as error:
