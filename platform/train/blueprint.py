@@ -14,6 +14,8 @@ from ..core import ConfigError
 from .flavours.function_flavour import import_callable, import_path
 
 _CLASS, _TUPLE, _FLOAT, _FUNCTION, _ARRAY = "class", "tuple", "float", "function", "array"
+_DICT, _TYPE, _SELECTOR = "dict", "type", "selector"
+_PLAIN_TYPES = (int, float, str, bool, object)
 
 
 def blueprint(estimator: Any) -> str:
@@ -49,6 +51,8 @@ def build(text: str) -> Any:
 
 
 def _plain(value: Any, where: str) -> Any:
+    from sklearn.compose import make_column_selector
+
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
@@ -68,7 +72,11 @@ def _plain(value: Any, where: str) -> Any:
     if isinstance(value, list):
         return [_plain(each, where) for each in value]
     if isinstance(value, dict):
-        return {"dict": [[_plain(name, where), _plain(each, where)] for name, each in value.items()]}
+        return {_DICT: [[_plain(name, where), _plain(each, where)] for name, each in value.items()]}
+    if isinstance(value, type) and (issubclass(value, np.generic) or value in _PLAIN_TYPES):
+        return {_TYPE: value.__name__}
+    if isinstance(value, make_column_selector):
+        return {_SELECTOR: {name: _plain(each, where) for name, each in vars(value).items()}}
     if isinstance(value, FunctionType | type(np.log1p)) and "<" not in import_path(value):
         return {_FUNCTION: import_path(value)}
     raise ConfigError(
@@ -78,6 +86,8 @@ def _plain(value: Any, where: str) -> Any:
 
 
 def _object(found: Any) -> Any:
+    from sklearn.compose import make_column_selector
+
     if isinstance(found, list):
         return [_object(each) for each in found]
     if not isinstance(found, dict):
@@ -90,9 +100,21 @@ def _object(found: Any) -> Any:
         return np.array(found[_ARRAY])
     if _FUNCTION in found:
         return import_callable(found[_FUNCTION])
-    if "dict" in found:
-        return {_object(name): _object(each) for name, each in found["dict"]}
+    if _DICT in found:
+        return {_object(name): _object(each) for name, each in found[_DICT]}
+    if _TYPE in found:
+        return _type(found[_TYPE])
+    if _SELECTOR in found:
+        return make_column_selector(**{name: _object(each) for name, each in found[_SELECTOR].items()})
     return _estimator(found[_CLASS], {name: _object(each) for name, each in found["params"].items()})
+
+
+def _type(name: str) -> type:
+    kinds = {kind.__name__: kind for kind in _PLAIN_TYPES}
+    found = kinds.get(name) or getattr(np, name, None)
+    if not (isinstance(found, type) and (found in _PLAIN_TYPES or issubclass(found, np.generic))):
+        raise ConfigError(f"{name!r} is no type of numbers or text")
+    return found
 
 
 def _estimator(path: str, params: dict[str, Any]) -> Any:

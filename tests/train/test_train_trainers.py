@@ -141,7 +141,7 @@ def test_a_classifier_for_values_is_refused_before_anything_runs(ray_ws, frame, 
     with pytest.raises(ConfigError, match="LogisticRegression is a classifier, and the label holds numbers"):
         train.fit(ray_ws, train.Spec(train.Sklearn(LogisticRegression()), training(ray_ws, frame(100), "minutes")))
     rows = with_classes(frame(100), True)
-    with pytest.raises(DataError, match="'late' of .* is text, and the task is regression"):
+    with pytest.raises(DataError, match=r"'late' of .* is text, and the task is regression"):
         train.fit(ray_ws, train.Spec(train.Sklearn(Ridge()), training(ray_ws, rows)))
     assert registry.runs(ray_ws) == []
 
