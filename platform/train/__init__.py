@@ -2,6 +2,19 @@
 
 from .compute import Compute
 from .evaluate import evaluate
+from .evaluation import (
+    Costs,
+    Evaluation,
+    Gate,
+    Place,
+    Slice,
+    Verdict,
+    evaluate_forecast,
+    evaluate_model,
+    evaluate_ranking,
+    judge,
+    leaderboard,
+)
 from .fit import fit
 from .flavours import predictor
 from .function_trainer import FitTask, Function
@@ -14,19 +27,30 @@ from .store import store_model
 from .trainers import MLP, Lightning, XGBoost
 
 __all__ = [
-    "MLP",
     "Compute",
+    "Costs",
+    "Evaluation",
     "FitTask",
     "Function",
+    "Gate",
     "LightGBM",
     "Lightning",
     "LoadedModel",
+    "MLP",
+    "Place",
     "Signature",
     "Sklearn",
+    "Slice",
     "Spec",
+    "Verdict",
     "XGBoost",
     "evaluate",
+    "evaluate_forecast",
+    "evaluate_model",
+    "evaluate_ranking",
     "fit",
+    "judge",
+    "leaderboard",
     "load_model",
     "open_model",
     "predict_table",

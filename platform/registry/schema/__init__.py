@@ -4,6 +4,7 @@ from .access import AuditRow, TokenRow
 from .artifacts import ArtifactEntryRow
 from .base import MAPPERS, Row
 from .catalog import TableVersionRow
+from .evaluations import EvaluationRow
 from .governance import ColumnInfoRow, TableInfoRow
 from .journal import AlertRow, EventRow
 from .lineage import ColumnEdgeRow, EdgeRow, LineageEventRow, NodeRow
@@ -47,6 +48,7 @@ __all__ = [
     "DeploymentRow",
     "DriftReportRow",
     "EdgeRow",
+    "EvaluationRow",
     "EventRow",
     "LoggedModelMetricRow",
     "LoggedModelParamRow",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ REVIEWED = (
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.calibration._TemperatureScaling",
     "sklearn.compose._column_transformer._RemainderColsList",
+    "sklearn.compose._column_transformer.make_column_selector",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
     "sklearn.gaussian_process.kernels.ConstantKernel",
@@ -43,13 +46,48 @@ def dump_skops(model: Any) -> tuple[bytes, list[str]]:
     from skops.io.exceptions import UnsupportedTypeException
 
     try:
-        content = bytes(skops.io.dumps(model))
+        content = canonical(bytes(skops.io.dumps(model)))
     except (UnsupportedTypeException, TypeError, AttributeError) as error:
         raise ConfigError(
             f"{type(model).__name__} cannot be stored without a pickle: {first_line(error)}. Use estimators of "
             "scikit-learn, or export the model to ONNX"
         ) from error
     return content, sorted(set(skops.io.get_untrusted_types(data=content)) - set(REVIEWED))
+
+
+def canonical(content: bytes) -> bytes:
+    """A skops file without what differs from process to process: the same model gives the same bytes.
+
+    skops names objects by their address in memory, and an archive holds the time; here objects are counted.
+    """
+    names: dict[str, str] = {}
+
+    def counted(found: Any) -> Any:
+        if isinstance(found, list):
+            return [counted(each) for each in found]
+        if not isinstance(found, dict):
+            return found
+        return {
+            key: _renamed(names, key, value) if key in ("__id__", "file") else counted(value)
+            for key, value in found.items()
+        }
+
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    schema = counted(json.loads(parts.pop("schema.json")))
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("schema.json"), json.dumps(schema))
+        for name, new in sorted((name, _renamed(names, "file", name)) for name in parts):
+            archive.writestr(zipfile.ZipInfo(new), parts[name])
+    return out.getvalue()
+
+
+def _renamed(names: dict[str, str], key: str, value: Any) -> Any:
+    """The count of an object's address, or of the file that is named after it."""
+    stem, dot, ending = str(value).partition(".")
+    count = names.setdefault(stem, str(len(names)))
+    return int(count) if key == "__id__" else f"{count}{dot}{ending}"
 
 
 def load_skops(path: Path, *, trusted: bool = False) -> Any:
