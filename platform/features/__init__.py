@@ -12,6 +12,7 @@ from .materialise import Materialiser, drop_view, materialise
 from .online import OnlineStore, open_online
 from .partitions import join_as_of_dataset
 from .reader import FeatureReader
+from .stored import stored_training_set
 from .training import TrainingSet, join_features, training_set
 from .view import Entity, FeatureView
 from .windows import Rolling
@@ -35,5 +36,6 @@ __all__ = [
     "join_features",
     "materialise",
     "open_online",
+    "stored_training_set",
     "training_set",
 ]

@@ -20,10 +20,12 @@ from .flavours import predictor
 from .function_trainer import FitTask, Function
 from .lightgbm_trainer import LightGBM
 from .model import LoadedModel, load_model, open_model, predict_table
+from .reproduce import Reproduction, reproduce
 from .signature import Signature
 from .sklearn_trainer import Sklearn
 from .spec import Spec
 from .store import store_model
+from .stored_spec import differences, spec_from_dict, spec_of
 from .trainers import MLP, Lightning, XGBoost
 
 __all__ = [
@@ -38,12 +40,14 @@ __all__ = [
     "LoadedModel",
     "MLP",
     "Place",
+    "Reproduction",
     "Signature",
     "Sklearn",
     "Slice",
     "Spec",
     "Verdict",
     "XGBoost",
+    "differences",
     "evaluate",
     "evaluate_forecast",
     "evaluate_model",
@@ -55,5 +59,8 @@ __all__ = [
     "open_model",
     "predict_table",
     "predictor",
+    "reproduce",
+    "spec_from_dict",
+    "spec_of",
     "store_model",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ..core import Workspace
+from ..registry import Run, add_artifact, put_bytes
+from .distribution import DISTRIBUTION_FILE, distribution
 from .evaluate import evaluate
 from .folder import Description, write_info, write_recipe, write_reference
 from .job import Fitted
@@ -29,12 +33,20 @@ def complete(folder: Path, spec: Spec, plan: Plan, run: str, fitted: Fitted) -> 
     sample = reference_rows(plan, spec.seed)
     write_reference(folder, sample)
     about = describe(spec, plan, run, fitted)
+    (folder / DISTRIBUTION_FILE).write_text(json.dumps(distribution(sample), indent=1))
     write_info(folder, about)
     model = load_model(folder, threads=spec.compute.cpus)
     metrics = measure(model, plan)
     write_reference(folder, sample.append_column("score", pa.array(as_column(model.predict(sample)))))
     write_info(folder, about.measured(metrics))
     return metrics
+
+
+def store_output(ws: Workspace, run: Run, output: str) -> None:
+    """Keep what the worker printed as the run's artifact ``log.txt``."""
+    if output:
+        content = output.encode("utf-8", errors="replace")
+        add_artifact(ws, f"{run.experiment_id}/{run.id}/artifacts/log.txt", put_bytes(ws, content), len(content))
 
 
 def describe(spec: Spec, plan: Plan, run: str, fitted: Fitted) -> Description:

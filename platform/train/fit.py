@@ -20,7 +20,7 @@ from ..registry import (
     settle_interrupted,
     start_run,
 )
-from .complete import complete
+from .complete import complete, store_output
 from .compute import Resources, resolve
 from .environment import environment
 from .job import Job
@@ -44,9 +44,10 @@ def fit(ws: Workspace, spec: Spec, *, parent: str | None = None) -> Run:
         parent: Id of the run that this one belongs to (a study).
 
     Returns:
-        The finished run: parameters, metrics (``auc``, ``logloss``, ``accuracy``, ``brier`` or ``rmse``, ``mae``,
-        ``r2``; ``rows``, ``rows_validation``, and seconds of each phase), environment, event-time column and the
-        window of event times that was used in its tags, and the model folder as its artifact.
+        The finished run: parameters; metrics (``auc``, ``logloss``, ``accuracy``, ``brier`` or ``rmse``, ``mae``,
+        ``r2``; ``rows``, ``rows_validation``; ``cpu_seconds`` and ``peak_memory_bytes`` of the first worker; seconds
+        of each phase); environment, event-time column and the window of event times that was used in its tags; what
+        the first worker printed as ``log.txt``; and the model folder as its artifact.
 
     Raises:
         ComputeUnavailable: The cluster cannot hold the workers (at once, before anything is recorded).
@@ -72,6 +73,7 @@ def fit(ws: Workspace, spec: Spec, *, parent: str | None = None) -> Run:
         folder.mkdir()
         metrics = complete(folder, spec, plan, run.id, fitted)
         _log_history(ws, run.id, fitted.history)
+        store_output(ws, run, fitted.output)
         artifact = put_folder(ws, folder)
         seconds = {
             "plan_seconds": planned - started,
@@ -81,7 +83,7 @@ def fit(ws: Workspace, spec: Spec, *, parent: str | None = None) -> Run:
             "finish_seconds": time.perf_counter() - trained,
             "seconds": time.perf_counter() - started,
         }
-        metrics = {**metrics, "rounds": float(fitted.rounds), **seconds}
+        metrics = {**metrics, "rounds": float(fitted.rounds), **fitted.usage, **seconds}
         return finish_run(ws, run.id, metrics=metrics, artifact=artifact)
 
 

@@ -76,6 +76,8 @@ class Fitted:
         train_seconds: Time of the training itself.
         flavour: How the file is stored; default the trainer's.
         facts: What the flavour says about the file.
+        usage: What the worker used: ``cpu_seconds``, ``peak_memory_bytes``, ...
+        output: What it printed and logged.
     """
 
     file: str
@@ -86,6 +88,8 @@ class Fitted:
     train_seconds: float
     flavour: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
+    usage: dict[str, float] = field(default_factory=dict)
+    output: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import pyarrow.fs as pafs
 from ..core import TrainingFailed, Workspace, urls
 from .compute import Resources
 from .job import WAIT_POLICY, Fitted, Job, datasets, share_cores
+from .output import captured
+from .usage import measured
 
 _ONE_WORKER = 0  # Ray Train's local mode: the loop runs in the calling process, without a worker group.
 
@@ -66,8 +68,9 @@ def train_worker(config: dict[str, Any]) -> Fitted:
 
 def _loop(job: Job) -> Fitted:
     # Imported in the worker only: the driver needs neither torch nor Lightning.
-    found: Fitted = job.trainer.loop.function()(job)
-    return found
+    with measured() as usage, captured() as output:
+        found: Fitted = job.trainer.loop.function()(job)
+    return replace(found, usage=usage.figures, output=output.text)
 
 
 def _alone(job: Job, resources: Resources, run: str) -> Any:

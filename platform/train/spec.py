@@ -11,6 +11,7 @@ from ..data import Recipe
 from ..features import TrainingSet
 from .compute import Compute
 from .evaluate import check_task
+from .recipe_steps import recipe_to_list
 from .trainer import Trainer
 
 Window = tuple[datetime, datetime]
@@ -79,7 +80,7 @@ class Spec:
             "trainer": self.trainer.to_dict(),
             "training": str(self.training.version),
             "label": self.target,
-            "recipe": None if self.recipe is None else repr(self.recipe),
+            "recipe": recipe_to_list(self.recipe),
             "compute": self.compute.to_dict(),
             "validation": _plain(self.validation),
             "seed": self.seed,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -66,3 +68,15 @@ def fit_rule(task: train.FitTask, threshold: float) -> object:
 
 def fit_nothing(task: train.FitTask) -> object:
     return {"not": "a model"}
+
+
+def fit_freely(task: train.FitTask) -> object:
+    return by_rule, {"options": {"threshold": float(np.random.default_rng().uniform(500, 2500))}}
+
+
+def fit_talking(task: train.FitTask) -> object:
+    print(f"fitting {task.train.num_rows} rows")
+    logging.getLogger("flavour_models").warning("watch out")
+    for step in range(3):
+        task.report(progress=step)
+    return by_rule

@@ -254,7 +254,7 @@ def test_an_evaluation_is_recorded_with_its_version_plots_and_lineage(ws, frozen
         assert (folder / f"{name}.svg").read_text().startswith("<?xml")
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     again = train.evaluate_model(ws, "late@champion", "holdout", slices=["carrier", "distance", "night", "wind"])
-    assert again == found
+    assert (again.artifact, again.intervals) == (found.artifact, found.intervals)
 
 
 def test_models_are_ranked_over_one_frozen_set(ws, frozen):
@@ -324,7 +324,7 @@ def test_what_cannot_be_evaluated_is_not_recorded(ws, frozen):
         (lambda: train.evaluate_model(ws, "late@1", gap), DataError, "is missing in 1 of 50"),
         (lambda: train.evaluate_model(ws, "late@1", rows, label="minutes"), DataError, "other than 0 and 1"),
         (lambda: train.evaluate_model(ws, "late@1", rows, metrics=["gini"]), ConfigError, "'gini' is not known"),
-        (lambda: train.evaluate_model(ws, "late@9", frozen), NotFound, "late@9"),
+        (lambda: train.evaluate_model(ws, "late@9", frozen), NotFound, "no version 9"),
         (lambda: train.evaluate_model(ws, "late@1", "no-such"), NotFound, "no-such"),
         (lambda: train.judge(ws, train.Gate("gini"), "late@1", None, rows), ConfigError, "'gini'"),
         (lambda: train.judge(ws, train.Gate("auc"), "late@1", "late@1", one), DataError, "do not vary"),

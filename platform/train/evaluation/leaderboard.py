@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...core import ConfigError, NotFound, Workspace
-from ...registry import evaluations
+from ...registry import EvaluationRecord, evaluations
 from .report import evaluate_model as evaluate_model
 from .weighted import METRICS_OF
 
@@ -51,7 +51,7 @@ def leaderboard(ws: Workspace, data: str, metric: str, *, models: Sequence[str] 
     known = {name: one.bigger for metrics in METRICS_OF.values() for name, one in metrics.items()}
     if metric not in known:
         raise ConfigError(f"metric {metric!r} is not known: use one of {', '.join(sorted(known))}")
-    newest = {}
+    newest: dict[str, EvaluationRecord] = {}
     for found in evaluations(ws, data=data):
         name = f"{found.model}@{found.version}"
         if metric in found.metrics and (not models or name in models or found.model in models):

@@ -70,7 +70,7 @@ def _per_group(
     discount = np.where(near, 1 / np.log2(place + 2), 0)
 
     def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(group, values, minlength=count)
+        return np.asarray(np.bincount(group, values, minlength=count), dtype=np.float64)
 
     ranked, hit = gains[order], (gains[order] > 0).astype(float)
     relevant = total(hit)

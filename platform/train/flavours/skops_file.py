@@ -78,7 +78,7 @@ def canonical(content: bytes) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr(zipfile.ZipInfo("schema.json"), json.dumps(schema))
-        for name, new in sorted((name, _renamed(names, "file", name)) for name in parts):
+        for new, name in sorted((_renamed(names, "file", name), name) for name in parts):
             archive.writestr(zipfile.ZipInfo(new), parts[name])
     return out.getvalue()
 
