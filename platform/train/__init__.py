@@ -20,6 +20,7 @@ from .flavours import predictor
 from .function_trainer import FitTask, Function
 from .lightgbm_trainer import LightGBM
 from .model import LoadedModel, load_model, open_model, predict_table
+from .onnx_export import export_onnx
 from .reproduce import Reproduction, reproduce
 from .signature import Signature
 from .sklearn_trainer import Sklearn
@@ -52,6 +53,7 @@ __all__ = [
     "evaluate_forecast",
     "evaluate_model",
     "evaluate_ranking",
+    "export_onnx",
     "fit",
     "judge",
     "leaderboard",

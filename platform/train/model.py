@@ -38,6 +38,7 @@ class LoadedModel:
         signature: Input columns and types, label, task.
         recipe: Preparation applied before the model, or ``None``.
         matrix_columns: Columns of the matrix that the model itself takes (after the recipe), in order.
+        predictor: The framework's own model, as its flavour loaded it.
 
     Example:
         >>> model = open_model(ws, "flight-delay@champion")
@@ -58,7 +59,7 @@ class LoadedModel:
         self.signature = Signature.from_dict(info["signature"])
         self.recipe = recipe
         self.matrix_columns = tuple(info["matrix_columns"])
-        self._predictor = predictor
+        self.predictor = predictor
         self._reference = reference
 
     @property
@@ -91,8 +92,8 @@ class LoadedModel:
             SchemaMismatch: A column is missing or has a type that does not fit, or the model gives another shape.
         """
         prepared = self.prepare(features)
-        if isinstance(self._predictor, TablePredictor):
-            return self._shaped(self._predictor.predict_table(prepared), prepared.num_rows)
+        if isinstance(self.predictor, TablePredictor):
+            return self._shaped(self.predictor.predict_table(prepared), prepared.num_rows)
         return self.predict_matrix(to_matrix(prepared, self.matrix_columns))
 
     def prepare(self, features: pa.Table) -> pa.Table:
@@ -121,10 +122,10 @@ class LoadedModel:
                 f"matrix {matrix.shape} does not fit: the model takes (rows, {len(self.matrix_columns)}) "
                 f"with the columns {', '.join(self.matrix_columns)}"
             )
-        if isinstance(self._predictor, TablePredictor):
+        if isinstance(self.predictor, TablePredictor):
             rows = pa.table({name: matrix[:, index] for index, name in enumerate(self.matrix_columns)})
-            return self._shaped(self._predictor.predict_table(rows), len(matrix))
-        return self._shaped(self._predictor.predict(matrix), len(matrix))
+            return self._shaped(self.predictor.predict_table(rows), len(matrix))
+        return self._shaped(self.predictor.predict(matrix), len(matrix))
 
     def _shaped(self, scores: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
         outputs = self.signature.outputs

@@ -315,3 +315,44 @@ def test_folders_of_before_the_other_flavours_still_load(ws, frame, training, tm
     del info["facts"]
     (folder / "model.json").write_text(json.dumps(info))
     assert len(train.load_model(folder).predict(some_rows())) == 20
+
+
+@pytest.mark.parametrize(
+    "kind", ["xgboost", "xgboost-several", "lightgbm", "lightgbm-several", "sklearn", "sklearn-text", "torch", "onnx"]
+)
+def test_models_become_onnx_files_that_score_the_same(ws, kind, tmp_path):
+    rows, matrix, labels = numbers()
+    name, _, more = kind.partition("-")
+    task = "multiclass" if more == "several" else "binary"
+    options: dict[str, object] = {}
+    if name == "xgboost":
+        params = {"objective": "multi:softprob", "num_class": 3} if more else {"objective": "binary:logistic"}
+        model = xgboost.train(params, xgboost.DMatrix(matrix, labels[task], feature_names=list(NUMBERS)), 5)
+    elif name == "lightgbm":
+        model = lightgbm.LGBMClassifier(n_estimators=5, n_jobs=1, verbosity=-1).fit(matrix, labels[task])
+    elif name == "torch":
+        model, options = flavour_models.Net(2), {"inputs": 2}
+    elif more == "text":
+        rows = label_frame(200).select(["distance", "carrier"])
+        encode = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["carrier"]), remainder="passthrough")
+        model = make_pipeline(encode, LogisticRegression(max_iter=1000)).fit(
+            to_frame(rows), labels["binary"].astype(int)
+        )
+    else:
+        model = RandomForestClassifier(5, random_state=0).fit(matrix, labels[task])
+        model = to_onnx(model, matrix[:1], options={"zipmap": False}) if name == "onnx" else model
+    classes = (0, 1, 2) if more == "several" else ()
+    digest = train.store_model(ws, model, rows, task=task, classes=classes, options=options)
+    path = train.export_onnx(ws, digest, tmp_path / "model.onnx")
+    again = train.store_model(ws, onnx.load(path), rows, task=task, classes=classes)
+    np.testing.assert_allclose(
+        train.open_model(ws, again).predict(rows), train.open_model(ws, digest).predict(rows), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_code_has_no_form_in_onnx(ws, tmp_path):
+    rows = label_frame(20).select(["distance", "carrier"])
+    digest = train.store_model(ws, flavour_models.by_rule, rows, task="binary")
+    with pytest.raises(ConfigError, match="flavour function has no form in ONNX"):
+        train.export_onnx(ws, digest, tmp_path / "f.onnx")
+    assert not (tmp_path / "f.onnx").exists()

@@ -44,6 +44,7 @@ class LightGBMPredictor:
 
     Attributes:
         columns: Names of the columns.
+        booster: LightGBM's own.
     """
 
     def __init__(self, path: Path, threads: int = 1) -> None:
@@ -54,26 +55,26 @@ class LightGBMPredictor:
         if not text.startswith("tree\n"):
             raise ArtifactCorrupt(f"{path.name} is not a LightGBM model: it does not begin with 'tree'")
         try:
-            self._booster = lightgbm.Booster(model_str=text)
+            self.booster = lightgbm.Booster(model_str=text)
         except lightgbm.basic.LightGBMError as error:
             raise ArtifactCorrupt(f"{path.name} is not a LightGBM model: {first_line(error)}") from error
-        self.columns = tuple(self._booster.feature_name())
+        self.columns = tuple(self.booster.feature_name())
         self._threads = threads
 
     @property
     def objective(self) -> str:
         """What it was trained for, such as ``binary sigmoid:1``."""
-        found = self._booster.params.get("objective") or self._booster.dump_model(num_iteration=1).get("objective")
+        found = self.booster.params.get("objective") or self.booster.dump_model(num_iteration=1).get("objective")
         return str(found or "regression")
 
     @property
     def outputs(self) -> int:
         """Number of values that a row gets."""
-        return int(self._booster.num_model_per_iteration())
+        return int(self.booster.num_model_per_iteration())
 
     def predict(self, matrix: NDArray[np.float32]) -> Scores:
         """Probabilities, or regression values."""
         if not len(matrix):
             return np.zeros((0, 1))[:, 0]
-        found = self._booster.predict(matrix, num_threads=self._threads)
+        found = self.booster.predict(matrix, num_threads=self._threads)
         return np.asarray(found, dtype=np.float64)

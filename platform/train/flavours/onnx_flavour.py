@@ -66,11 +66,11 @@ class OnnxFlavour:
 
 def open_onnx(path: Path, stored: Stored) -> Predictor | TablePredictor:
     """The predictor of an ONNX file; `stored.facts` has ``output`` and ``activation``."""
-    session = _session(path, stored.threads)
+    session, content = _session(path, stored.threads), path.read_bytes()
     graph = Graph(session, str(stored.facts["output"]), str(stored.facts.get("activation", "")), stored.task)
     if len(session.get_inputs()) == 1:
-        return OnnxMatrix(graph)
-    return OnnxColumns(graph, stored.columns)
+        return OnnxMatrix(graph, content)
+    return OnnxColumns(graph, content, stored.columns)
 
 
 def describe_onnx(path: Path) -> tuple[str, tuple[int | str, ...], dict[str, Any]]:
@@ -113,8 +113,8 @@ class Graph:
 class OnnxMatrix:
     """A graph that takes all columns as one tensor."""
 
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
+    def __init__(self, graph: Graph, content: bytes) -> None:
+        self._graph, self.content = graph, content
         (tensor,) = graph.session.get_inputs()
         self._name, self._dtype = tensor.name, _dtype(tensor.type)
 
@@ -126,8 +126,8 @@ class OnnxMatrix:
 class OnnxColumns:
     """A graph that takes a tensor (n, 1) for each column."""
 
-    def __init__(self, graph: Graph, columns: tuple[str, ...]) -> None:
-        self._graph = graph
+    def __init__(self, graph: Graph, content: bytes, columns: tuple[str, ...]) -> None:
+        self._graph, self.content = graph, content
         self._inputs = {tensor.name: tensor.type for tensor in graph.session.get_inputs()}
         if unknown := sorted(self._inputs.keys() - set(columns)):
             raise ConfigError(f"the ONNX graph takes {', '.join(unknown)}, the model has {', '.join(columns)}")

@@ -58,12 +58,13 @@ class SklearnPredictor:
 
     Attributes:
         classes: Its classes; none for a regressor.
+        estimator: scikit-learn's own.
     """
 
     def __init__(self, estimator: Any, columns: tuple[str, ...], what: str) -> None:
         check_estimator(estimator, what)
         self.classes = tuple(np.asarray(getattr(estimator, "classes_", ())).tolist())
-        self._estimator = estimator
+        self.estimator = estimator
         self._columns = columns
 
     def predict_table(self, rows: pa.Table) -> Scores:
@@ -75,8 +76,8 @@ class SklearnPredictor:
             warnings.filterwarnings("ignore", message="X has feature names", category=UserWarning)
             try:
                 if not self.classes:
-                    return np.asarray(self._estimator.predict(frame), dtype=np.float64).reshape(len(frame))
-                found = np.asarray(self._estimator.predict_proba(frame), dtype=np.float64)
+                    return np.asarray(self.estimator.predict(frame), dtype=np.float64).reshape(len(frame))
+                found = np.asarray(self.estimator.predict_proba(frame), dtype=np.float64)
             except ValueError as error:
                 raise SchemaMismatch(f"the estimator does not take these rows: {error}") from error
         return found if len(self.classes) > 2 else found[:, 1]

@@ -86,13 +86,28 @@ class TorchPredictor:
         if np.isnan(matrix).any():
             raise SchemaMismatch("a network takes no missing values: add data.Impute for these columns to the recipe")
         with self._torch.inference_mode():
-            out = self._model(self._torch.from_numpy(np.ascontiguousarray(matrix)))
-            if self._task == "multiclass":
-                out = self._torch.softmax(out, dim=-1)
-            else:
-                out = out.reshape(len(matrix))
-                out = self._torch.sigmoid(out) if self._task == "binary" else out
+            out = self._scored(self._model(self._torch.from_numpy(np.ascontiguousarray(matrix))))
         return np.asarray(out.double().cpu().numpy())
+
+    def with_scores(self) -> Any:
+        """The network with what turns its outputs into scores behind it, as one module."""
+        inner, scored = self._model, self._scored
+
+        class Scored(self._torch.nn.Module):  # type: ignore[misc, name-defined]
+            def __init__(self) -> None:
+                super().__init__()
+                self.inner = inner
+
+            def forward(self, x: Any) -> Any:
+                return scored(self.inner(x))
+
+        return Scored().eval()
+
+    def _scored(self, out: Any) -> Any:
+        if self._task == "multiclass":
+            return self._torch.softmax(out, dim=-1)
+        out = out.reshape(-1)
+        return self._torch.sigmoid(out) if self._task == "binary" else out
 
 
 def build_module(path: str, options: Mapping[str, Any]) -> Any:

@@ -48,27 +48,28 @@ class XGBoostPredictor:
 
     Attributes:
         columns: Names of the columns, or ``f0``, ``f1``, ... when the file has none.
+        booster: XGBoost's own.
     """
 
     def __init__(self, path: Path, threads: int = 1, *, best_only: bool = False) -> None:
         import xgboost
 
-        self._booster = xgboost.Booster({"nthread": threads})
+        self.booster = xgboost.Booster({"nthread": threads})
         with path.open("rb") as file:
             # Both of XGBoost's formats begin so; of anything else its own message may not even be text.
             if file.read(1) != b"{":
                 raise ArtifactCorrupt(f"{path.name} is not an XGBoost model: it does not begin with '{{'")
         try:
-            self._booster.load_model(str(path))
+            self.booster.load_model(str(path))
         except xgboost.core.XGBoostError as error:
             raise ArtifactCorrupt(f"{path.name} is not an XGBoost model: {first_line(error)}") from error
-        best = self._booster.attr("best_iteration") if best_only else None
+        best = self.booster.attr("best_iteration") if best_only else None
         if best is not None:
-            self._booster = self._booster[: int(best) + 1]
-        self.columns = tuple(self._booster.feature_names or (f"f{n}" for n in range(self._booster.num_features())))
-        self._booster.set_param({"nthread": threads})
+            self.booster = self.booster[: int(best) + 1]
+        self.columns = tuple(self.booster.feature_names or (f"f{n}" for n in range(self.booster.num_features())))
+        self.booster.set_param({"nthread": threads})
         # The first prediction configures the booster, which is not thread-safe; later ones only read it.
-        self._booster.inplace_predict(np.zeros((1, self._booster.num_features()), np.float32), validate_features=False)
+        self.booster.inplace_predict(np.zeros((1, self.booster.num_features()), np.float32), validate_features=False)
         if self.objective.startswith(("rank:", "survival:")):
             raise ConfigError(
                 f"{path.name} has the objective {self.objective}: raylake takes classifiers and regressors "
@@ -83,16 +84,16 @@ class XGBoostPredictor:
     @property
     def objective(self) -> str:
         """What it was trained for, such as ``binary:logistic``."""
-        learner = json.loads(self._booster.save_config())["learner"]
+        learner = json.loads(self.booster.save_config())["learner"]
         return str(learner["objective"]["name"])
 
     @property
     def outputs(self) -> int:
         """Number of values that a row gets."""
         row = np.zeros((1, len(self.columns)), np.float32)
-        return int(np.size(self._booster.inplace_predict(row, validate_features=False)))
+        return int(np.size(self.booster.inplace_predict(row, validate_features=False)))
 
     def predict(self, matrix: NDArray[np.float32]) -> Scores:
         """Probabilities, or regression values."""
-        found = self._booster.inplace_predict(matrix, validate_features=False)
+        found = self.booster.inplace_predict(matrix, validate_features=False)
         return np.asarray(found, dtype=np.float64)
