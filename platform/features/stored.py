@@ -6,7 +6,7 @@ import json
 
 from .. import registry
 from ..core import Node, NotFound, Ref, Workspace
-from ..data.delta_log import require
+from ..data.delta_log import entries, require
 from .feature_set import FeatureSet
 from .training import TrainingSet
 
@@ -30,8 +30,9 @@ def stored_training_set(ws: Workspace, ref: Ref | str) -> TrainingSet:
     """
     version = registry.table_version(ws, ref)
     pinned = version.ref.at(version.version)
-    commits = require(ws, pinned).history(1)
-    text = commits[0].get(_METADATA) if commits else None
+    table = require(ws, pinned)
+    commit = next(entries(table, ws.table_url(pinned)), None)
+    text = None if commit is None else (commit.facts.get("metadata") or {}).get(_METADATA)
     if not text:
         raise NotFound(f"{pinned} was not made by features.training_set: it does not say what its columns are")
     found = json.loads(text)
