@@ -102,3 +102,37 @@ def test_several_classes_are_read_and_a_class_without_probabilities_is_refused(t
     xgboost.train({"objective": "multi:softmax", "num_class": 3}, data, 1).save_model(tmp_path / "x.ubj")
     with pytest.raises(ConfigError, match="multi:softmax"):
         train.load_model(tmp_path)
+
+
+def logged(path: Path, flavour: str, task: str) -> tuple[Path, pa.Table, np.ndarray]:
+    """A folder that MLflow's client really wrote, its rows, and what the framework says."""
+    import lightgbm
+    import mlflow
+    import pandas as pd
+
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": draw.random(80), "b": draw.random(80)})
+    label = (frame["a"] * 3).astype(int) if task == "multiclass" else (frame["a"] > 0.5).astype(int)
+    signature = mlflow.models.infer_signature(frame, None)
+    rows = pa.Table.from_pandas(frame, preserve_index=False)
+    if flavour == "lightgbm":
+        booster = lightgbm.LGBMClassifier(n_estimators=4, n_jobs=1, verbosity=-1).fit(frame, label).booster_
+        mlflow.lightgbm.save_model(booster, path, signature=signature)
+        return path, rows, booster.predict(frame)
+    from skl2onnx import to_onnx
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression().fit(frame.to_numpy(np.float32), label)
+    graph = to_onnx(model, frame.to_numpy(np.float32)[:1], options={"zipmap": False})
+    mlflow.onnx.save_model(graph, path, signature=signature)
+    scores = model.predict_proba(frame.to_numpy(np.float32))
+    return path, rows, scores if task == "multiclass" else scores[:, 1]
+
+
+@pytest.mark.parametrize("flavour", ["lightgbm", "onnx"])
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_folders_that_mlflow_wrote(tmp_path: Path, flavour: str, task: str) -> None:
+    path, rows, scores = logged(tmp_path / "m", flavour, task)
+    model = train.load_model(path)
+    assert (model.signature.task, model.info["flavour"]) == (task, f"mlflow-{flavour}")
+    np.testing.assert_allclose(model.predict(rows), scores, rtol=1e-4, atol=1e-6)

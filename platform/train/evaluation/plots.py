@@ -94,6 +94,8 @@ def _scores(axes: Any, scored: Scored) -> None:
     late = scored.labels >= 0.5
     edges = np.linspace(0, 1, 41)
     for mask, color, label in ((~late, _GREY, scored.classes[0]), (late, _RED, scored.classes[1])):
+        if not mask.any():
+            continue
         axes.hist(scored.scores[mask], edges, color=color, alpha=0.6, label=str(label), density=True)
     axes.set(xlabel="score", ylabel="density", xlim=(0, 1))
     axes.legend(frameon=False)
