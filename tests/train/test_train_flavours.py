@@ -15,7 +15,12 @@ import xgboost
 from skl2onnx import to_onnx
 from sklearn.cluster import KMeans
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -214,14 +219,33 @@ def test_a_forged_tree_is_found_before_it_is_followed(ws, field, value, tmp_path
 
     _, matrix, labels = numbers(50)
     model = RandomForestClassifier(2, random_state=0).fit(matrix, labels["binary"])
-    check_trees(model, 2, "model")
+    check_trees(model, "model")
     tree = model.estimators_[1].tree_
     state = tree.__getstate__()
     nodes = state["nodes"].copy()
     nodes[field][0] = value - 1 if field == "feature" and not value else value
     tree.__setstate__({**state, "nodes": nodes})
     with pytest.raises(ArtifactCorrupt, match="names nodes or columns it does not have"):
-        check_trees(model, 2, "model")
+        check_trees(model, "model")
+
+
+def test_a_forest_that_claims_fewer_columns_than_its_trees_read():
+    from raylake.train.flavours.tree_checks import check_trees
+
+    _, matrix, labels = numbers(50)
+    model = RandomForestClassifier(20, random_state=0).fit(matrix, labels["binary"])
+    model.n_features_in_ = 1
+    with pytest.raises(ArtifactCorrupt, match="names nodes or columns"):
+        check_trees(model, "model")
+
+
+def test_trees_behind_an_encoder_have_more_columns_than_the_pipeline(ws):
+    frame = label_frame(200)
+    rows = frame.select(["distance", "carrier"])
+    encode = make_column_transformer((OneHotEncoder(), ["carrier"]), remainder="passthrough")
+    for model in (HistGradientBoostingClassifier(max_iter=5), RandomForestClassifier(3)):
+        piped = make_pipeline(encode, model).fit(to_frame(rows), frame["late"].to_numpy(zero_copy_only=False))
+        assert len(train.open_model(ws, train.store_model(ws, piped, rows, task="binary")).predict(rows)) == 200
 
 
 @pytest.mark.parametrize("field", ["left", "right", "feature_idx"])
@@ -230,10 +254,10 @@ def test_a_forged_histogram_tree_is_found(field):
 
     _, matrix, labels = numbers(200)
     model = HistGradientBoostingRegressor(max_iter=3).fit(matrix, labels["regression"])
-    check_trees(model, 2, "model")
+    check_trees(model, "model")
     model._predictors[1][0].nodes[field][0] = 10**6
     with pytest.raises(ArtifactCorrupt, match="names nodes or columns"):
-        check_trees(model, 2, "model")
+        check_trees(model, "model")
 
 
 def test_a_forged_class_is_not_called(ws, tmp_path):

@@ -112,7 +112,7 @@ def load_skops(path: Path, *, trusted: bool = False) -> Any:
         ) from error
     except (KeyError, ValueError, TypeError, AttributeError, ImportError, OSError, IndexError) as error:
         raise ArtifactCorrupt(f"{path.name} is not a skops file: {type(error).__name__} {error}") from error
-    check_trees(model, int(getattr(model, "n_features_in_", 0) or 1 << 31), path.name)
+    check_trees(model, path.name)
     return model
 
 

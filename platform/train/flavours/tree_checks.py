@@ -6,7 +6,7 @@ memory or run for ever. That is why skops does not trust these types; checked li
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,48 +16,56 @@ from ...core import ArtifactCorrupt
 _LEAF = -1
 
 
-def check_trees(model: object, columns: int, what: str) -> None:
+def check_trees(model: object, what: str) -> None:
     """Check every tree that `model` holds.
 
     Args:
         model: A loaded estimator.
-        columns: Number of its input columns.
         what: What to call the file in messages.
 
     Raises:
         ArtifactCorrupt: A tree names a node or a column that it does not have.
 
     Example:
-        >>> check_trees([], 3, "model.skops")
+        >>> check_trees([], "model.skops")
     """
-    for tree in _trees(model, set()):
+    for tree, columns in _trees(model, 0, set()):
         ordinary = type(tree).__name__ == "Tree"
-        fine = _check_tree(tree) if ordinary else _check_histogram_tree(tree, columns)
-        if not fine:
+        if not (_check_tree(tree, columns) if ordinary else _check_histogram_tree(tree, columns)):
             raise ArtifactCorrupt(f"{what} holds a tree that names nodes or columns it does not have: do not use it")
 
 
-def _trees(found: Any, seen: set[int]) -> Iterator[Any]:
+def _trees(found: Any, columns: int, seen: set[int]) -> Iterator[tuple[Any, int]]:
+    """Trees, each with the number of columns that its estimator is given."""
     if id(found) in seen or isinstance(found, str | bytes | int | float | type(None)):
         return
     seen.add(id(found))
     if type(found).__name__ in ("Tree", "TreePredictor") and type(found).__module__.startswith("sklearn."):
-        yield found
-    elif isinstance(found, np.ndarray):
-        if found.dtype == object:
-            for each in found.flat:
-                yield from _trees(each, seen)
+        yield found, columns
+        return
+    inside: Iterable[Any] = ()
+    if isinstance(found, np.ndarray):
+        inside = found.flat if found.dtype == object else ()
     elif isinstance(found, dict):
-        for each in found.values():
-            yield from _trees(each, seen)
+        inside = found.values()
     elif isinstance(found, list | tuple | set):
-        for each in found:
-            yield from _trees(each, seen)
+        inside = found
     elif hasattr(found, "__dict__"):
-        yield from _trees(vars(found), seen)
+        inside, columns = vars(found).values(), _columns(found, columns)
+    for each in inside:
+        yield from _trees(each, columns, seen)
 
 
-def _check_tree(tree: Any) -> bool:
+def _columns(estimator: Any, above: int) -> int:
+    """What an estimator checks its input against; members of an ensemble are given the ensemble's columns unchecked."""
+    own = getattr(estimator, "n_features_in_", None)
+    if own is None:
+        return above
+    member = type(estimator).__module__.startswith("sklearn.tree.") and above
+    return min(int(own), above) if member else int(own)
+
+
+def _check_tree(tree: Any, columns: int) -> bool:
     count = int(tree.node_count)
     nodes = {name: np.asarray(getattr(tree, name)) for name in ("children_left", "children_right", "feature")}
     if any(len(each) != count for each in nodes.values()) or len(tree.value) != count or not count:
@@ -70,7 +78,7 @@ def _check_tree(tree: Any) -> bool:
         if not ((nodes[side] > own) & (nodes[side] < count))[inner].all():
             return False
     feature = nodes["feature"][inner]
-    return bool(((feature >= 0) & (feature < tree.n_features)).all())
+    return bool(((feature >= 0) & (feature < min(columns, tree.n_features))).all())
 
 
 def _check_histogram_tree(tree: Any, columns: int) -> bool:
