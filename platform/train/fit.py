@@ -55,6 +55,7 @@ def fit(ws: Workspace, spec: Spec, *, parent: str | None = None) -> Run:
         TrainingFailed: A worker failed. The run is recorded as failed, without an artifact.
 
     Example:
+        >>> from raylake.train import XGBoost
         >>> run = fit(ws, Spec(XGBoost(rounds=20), training))
         >>> run.status, run.metrics["auc"] > 0.8
         ('finished', True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -104,10 +105,11 @@ def _fetched(ws: Workspace, digest: str, folder: Path) -> LoadedModel:
 
 
 def _content(model: LoadedModel) -> tuple[str, ...]:
-    """Hashes of the model's file and its recipe."""
+    """Hashes of the model's file and its recipe, and what the flavour needs besides, such as a function's options."""
     files, own = model.info["files"], model.info.get("facts", {}).get("file")
     names = [own] if own else [name for name in files if name.startswith("model.")]
-    return tuple(files[name]["sha256"] for name in (*names, "recipe.json") if name in files)
+    facts = json.dumps(model.info.get("facts", {}), sort_keys=True)
+    return (facts, *(files[name]["sha256"] for name in (*names, "recipe.json") if name in files))
 
 
 def _largest(first: LoadedModel, second: LoadedModel) -> float:

@@ -60,6 +60,7 @@ def store_model(
         DataError, SchemaMismatch: `rows` are none, or do not fit the model.
 
     Example:
+        >>> from raylake.train import open_model
         >>> from sklearn.linear_model import LogisticRegression
         >>> rows = pa.table({"distance": [100.0, 2000.0, 300.0, 2500.0]})
         >>> model = LogisticRegression().fit(rows.to_pandas(), [0, 1, 0, 1])
