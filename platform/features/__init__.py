@@ -29,6 +29,7 @@ from .ranking import Elimination, Impact, RankedSet, Ranking, discard, eliminate
 from .reader import FeatureReader
 from .skew import FeatureSkew, SkewReport, skew
 from .statistics import statistics
+from .stored import stored_training_set
 from .timeline import Materialiser
 from .training import TrainingSet, join_features, training_set
 from .view import Entity, Feature, FeatureView
@@ -88,6 +89,7 @@ __all__ = [
     "put_values",
     "refresh",
     "skew",
+    "stored_training_set",
     "training_set",
     "view_versions",
 ]

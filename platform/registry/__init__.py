@@ -35,6 +35,7 @@ from .artifacts import Incoming, fetch_file, get_bytes, locate, put_bytes, put_f
 from .catalog import record_table, table_version, table_versions, tables
 from .compare import Comparison, Difference, compare
 from .delivery import deliver_due, seconds_until_due, try_webhook
+from .evaluations import EvaluationRecord, evaluations, record_evaluation
 from .folders import fetch_folder, put_folder
 from .frames import to_pandas
 from .garbage import Collected, collect_garbage
@@ -181,6 +182,7 @@ __all__ = [
     "Difference",
     "DriftReport",
     "Edge",
+    "EvaluationRecord",
     "Event",
     "Experiment",
     "Incoming",
@@ -241,6 +243,7 @@ __all__ = [
     "drop_parts",
     "dump_records",
     "end_deployment",
+    "evaluations",
     "events",
     "experiment",
     "fetch_file",
@@ -285,6 +288,7 @@ __all__ = [
     "record_alert",
     "record_deployment",
     "record_drift_report",
+    "record_evaluation",
     "record_event",
     "record_source_run",
     "record_table",

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from ..core import ConfigError, StorageError, Workspace
 from .engine import forget_ready, raw_engine, shown, translated
 
-HEAD = "0015"  # the newest revision in `migrations/versions`; a test compares them
+HEAD = "0016"  # the newest revision in `migrations/versions`; a test compares them
 VERSION_TABLE = "raylake_version"
 _FOLDER = Path(__file__).parent / "migrations"
 _ADVISORY_LOCK = 0x7261796C616B65  # "raylake"

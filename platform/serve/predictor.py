@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ..core import DeploymentFailed, Node
+from ..core import ConfigError, DeploymentFailed, Node
 from .decoder import MAX_ROWS, Decoder, Request
 from .fields import Field, kind_of
 
@@ -60,11 +60,20 @@ class Predictor:
     ) -> None:
         """Compile the decoder for `model`. `reader` is needed when the model has a feature set."""
         self.model, self.name, self.version = model, name, version
+        self._check_outputs()
         self._reader = reader
         found = model.feature_set
         self.event_time = None if found is None else found.event_time
         self.decoder = Decoder(request_fields(model), max_rows=max_rows)
         self._names = list(model.signature.names)
+
+    def _check_outputs(self) -> None:
+        signature = self.model.signature
+        if getattr(signature, "task", "") == "multiclass":
+            raise ConfigError(
+                f"{self.name}@{self.version} gives a probability for each of {len(signature.classes)} classes: "
+                "endpoints answer one number a row; use train.predict_table"
+            )
 
     @property
     def node(self) -> Node:

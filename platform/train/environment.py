@@ -9,7 +9,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("raylake", "ray", "xgboost", "torch", "pytorch-lightning", "optuna", "deltalake", "pyarrow", "numpy")
+LIBRARIES = (
+    *("raylake", "ray", "xgboost", "lightgbm", "scikit-learn", "skops", "torch", "pytorch-lightning", "safetensors"),
+    *("onnx", "onnxruntime", "optuna", "deltalake", "pyarrow", "pandas", "numpy"),
+)
 _GIT_SECONDS = 5
 
 

@@ -13,6 +13,7 @@ from ..core import ConfigError, DataError
 
 METRICS: Mapping[str, tuple[str, ...]] = {
     "binary": ("auc", "logloss", "accuracy", "brier"),
+    "multiclass": ("logloss", "accuracy", "f1_macro", "auc"),
     "regression": ("rmse", "mae", "r2"),
 }
 _SMALLEST = 1e-15
@@ -22,13 +23,16 @@ def evaluate(scores: ArrayLike, labels: ArrayLike, *, task: str = "binary") -> d
     """Compare `scores` with `labels`.
 
     Args:
-        scores: float (n,); probabilities of class 1 for ``binary``, predicted values for ``regression``.
-        labels: (n,); 0/1 or bool for ``binary``, numbers for ``regression``.
-        task: ``binary`` or ``regression``.
+        scores: float (n,); probabilities of class 1 for ``binary``, predicted values for ``regression``; (n, classes)
+            probabilities for ``multiclass``.
+        labels: (n,); 0/1 or bool for ``binary``, the number of the class for ``multiclass``, values for
+            ``regression``.
+        task: ``binary``, ``multiclass`` or ``regression``.
 
     Returns:
-        ``auc``, ``logloss``, ``accuracy`` (threshold 0.5), ``brier`` for binary; ``rmse``, ``mae``, ``r2`` for
-        regression; and ``n``. Labels of one class only leave ``auc`` NaN, and ``reason`` says why.
+        ``auc``, ``logloss``, ``accuracy`` (threshold 0.5), ``brier`` for binary; ``logloss``, ``accuracy``,
+        ``f1_macro``, ``auc`` (each class against the rest, averaged) for multiclass; ``rmse``, ``mae``, ``r2`` for
+        regression; and ``n``. Labels that lack a class leave ``auc`` NaN, and ``reason`` says why.
 
     Raises:
         DataError: No rows, different lengths, or a score that is not finite.
@@ -44,14 +48,18 @@ def evaluate(scores: ArrayLike, labels: ArrayLike, *, task: str = "binary") -> d
     check_task(task)
     predicted = np.asarray(scores, dtype=np.float64)
     actual = np.asarray(labels, dtype=np.float64)
-    if predicted.ndim != 1 or predicted.shape != actual.shape:
-        raise DataError(f"scores {predicted.shape} and labels {actual.shape} differ in shape: give one score per label")
+    several = task == "multiclass"
+    if predicted.ndim != 1 + several or predicted.shape[:1] != actual.shape:
+        raise DataError(
+            f"scores {predicted.shape} and labels {actual.shape} differ in shape: give one score per label"
+            f"{', for each class' if several else ''}"
+        )
     if not len(predicted):
         raise DataError("0 rows to evaluate: give at least one score and its label")
     if not np.isfinite(predicted).all() or not np.isfinite(actual).all():
         bad = int((~np.isfinite(predicted)).sum()), int((~np.isfinite(actual)).sum())
         raise DataError(f"{bad[0]} scores and {bad[1]} labels are not finite numbers: drop these rows first")
-    return _binary(predicted, actual) if task == "binary" else _regression(predicted, actual)
+    return {"binary": _binary, "multiclass": _multiclass, "regression": _regression}[task](predicted, actual)
 
 
 def check_task(task: str) -> str:
@@ -93,6 +101,29 @@ def _binary(scores: NDArray[np.float64], labels: NDArray[np.float64]) -> dict[st
         found["reason"] = f"auc needs both classes; all {len(labels)} labels are {labels[0]:g}"
     else:
         found["auc"] = float(roc_auc_score(labels, scores))
+    return found
+
+
+def _multiclass(scores: NDArray[np.float64], labels: NDArray[np.float64]) -> dict[str, Any]:
+    from sklearn.metrics import f1_score, roc_auc_score
+
+    actual, guess = labels.astype(np.int64), scores.argmax(axis=1)
+    classes = scores.shape[1]
+    if (actual < 0).any() or (actual >= classes).any() or (actual != labels).any():
+        raise DataError(f"labels are not all numbers of {classes} classes: give 0 to {classes - 1}")
+    chosen = np.clip(scores[np.arange(len(actual)), actual], _SMALLEST, 1)
+    found: dict[str, Any] = {
+        "logloss": float(-np.log(chosen).mean()),
+        "accuracy": float((guess == actual).mean()),
+        "f1_macro": float(f1_score(actual, guess, average="macro", labels=np.unique(actual), zero_division=0)),
+        "auc": math.nan,
+        "n": len(labels),
+    }
+    present = np.unique(actual)
+    if len(present) < 2:
+        found["reason"] = f"auc needs two classes; all {len(labels)} labels are {present[0]}"
+    else:
+        found["auc"] = float(np.mean([roc_auc_score(actual == one, scores[:, one]) for one in present]))
     return found
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from ..core import Workspace
 from ..registry import (
@@ -24,21 +21,16 @@ from ..registry import (
     settle_interrupted,
     start_run,
 )
+from .complete import complete, store_output
 from .compute import Resources, resolve
 from .environment import environment
-from .evaluate import evaluate
-from .folder import Description, write_info, write_recipe, write_reference
 from .job import Job
 from .launch import launch
 from .lineage import prepared_columns
-from .model import LoadedModel, load_model
-from .plan import Plan, labels_of, make_plan
+from .plan import Plan, make_plan
 from .recorded import closing
 from .spec import Spec
-from .torch_options import module_options
-from .trainers import XGBoost
 
-REFERENCE_ROWS = 20_000
 _HISTORY_POINTS = 25
 
 
@@ -54,9 +46,10 @@ def fit(ws: Workspace, spec: Spec, *, parent: str | None = None) -> Run:
         parent: Id of the run that this one belongs to (a study).
 
     Returns:
-        The finished run: parameters, metrics (``auc``, ``logloss``, ``accuracy``, ``brier`` or ``rmse``, ``mae``,
-        ``r2``; ``rows``, ``rows_validation``, and seconds of each phase), environment, event-time column and the
-        window of event times that was used in its tags, and the model folder as its artifact.
+        The finished run: parameters; metrics (``auc``, ``logloss``, ``accuracy``, ``brier`` or ``rmse``, ``mae``,
+        ``r2``; ``rows``, ``rows_validation``; ``cpu_seconds`` and ``peak_memory_bytes`` of the first worker; seconds
+        of each phase); environment, event-time column and the window of event times that was used in its tags; what
+        the first worker printed as ``log.txt``; and the model folder as its artifact.
 
     Raises:
         ComputeUnavailable: The cluster cannot hold the workers (at once, before anything is recorded).
@@ -64,6 +57,7 @@ def fit(ws: Workspace, spec: Spec, *, parent: str | None = None) -> Run:
         TrainingFailed: A worker failed. The run is recorded as failed, without an artifact.
 
     Example:
+        >>> from raylake.train import XGBoost
         >>> run = fit(ws, Spec(XGBoost(rounds=20), training))
         >>> run.status, run.metrics["auc"] > 0.8
         ('finished', True)
@@ -80,9 +74,9 @@ def fit(ws: Workspace, spec: Spec, *, parent: str | None = None) -> Run:
         fitted = launch(ws, job, resources, run.id)
         trained = time.perf_counter()
         folder.mkdir()
-        (folder / fitted.file).write_bytes(fitted.content)
-        metrics = _complete(folder, spec, plan, run.id)
+        metrics = complete(folder, spec, plan, run.id, fitted)
         _log_history(ws, run.id, fitted.history)
+        store_output(ws, run, fitted.output)
         artifact = put_folder(ws, folder)
         seconds = {
             "plan_seconds": planned - started,
@@ -92,7 +86,7 @@ def fit(ws: Workspace, spec: Spec, *, parent: str | None = None) -> Run:
             "finish_seconds": time.perf_counter() - trained,
             "seconds": time.perf_counter() - started,
         }
-        metrics = {**metrics, "rounds": float(fitted.rounds), **seconds}
+        metrics = {**metrics, "rounds": float(fitted.rounds), **fitted.usage, **seconds}
         return finish_run(ws, run.id, metrics=metrics, artifact=artifact)
 
 
@@ -131,65 +125,8 @@ def _job(ws: Workspace, spec: Spec, plan: Plan, resources: Resources) -> Job:
         workers=resources.workers,
         threads=resources.cpus,
         gpu=resources.gpus > 0,
+        classes=plan.signature.classes,
     )
-
-
-def _complete(folder: Path, spec: Spec, plan: Plan, run: str) -> dict[str, float]:
-    """Turn the framework's file in `folder` into a model folder; returns the metrics of the model as stored."""
-    write_recipe(folder, plan.recipe)
-    sample = reference_rows(plan, spec.seed)
-    write_reference(folder, sample)
-    about = describe(spec, plan, run)
-    write_info(folder, about)
-    model = load_model(folder, threads=spec.compute.cpus)
-    metrics = measure(model, plan)
-    scores = model.predict(sample)
-    write_reference(folder, sample.append_column("score", pa.array(scores)))
-    write_info(folder, about.measured(metrics))
-    return metrics
-
-
-def describe(spec: Spec, plan: Plan, run: str) -> Description:
-    """What `model.json` says about the model of `spec`."""
-    boosted = isinstance(spec.trainer, XGBoost)
-    features = spec.training.feature_set
-    torch: dict[str, Any] = {}
-    if not isinstance(spec.trainer, XGBoost):
-        options = module_options(spec.trainer, len(plan.matrix_columns), plan.task)
-        torch = {"module": spec.trainer.module, "options": options}
-    return Description(
-        flavour="xgboost" if boosted else "torch",
-        signature=plan.signature,
-        matrix_columns=plan.matrix_columns,
-        run=run,
-        trainer=spec.trainer.to_dict(),
-        training=plan.table,
-        event_time=plan.event_time,
-        window=plan.window,
-        feature_set=None if features is None else features.to_dict(),
-        torch=torch,
-    )
-
-
-def measure(model: LoadedModel, plan: Plan) -> dict[str, float]:
-    """Metrics of `model` on the plan's validation rows, or, without any, on its training rows as ``train_*``."""
-    rows, prefix = (plan.valid, "") if plan.split.start is not None else (plan.train, "train_")
-    found = evaluate(model.predict(rows), labels_of(rows.column(plan.label)), task=plan.task)
-    counts = {"rows": float(plan.train.num_rows), "rows_validation": float(plan.valid.num_rows)}
-    return {**{f"{prefix}{name}": value for name, value in _finite(found).items() if name != "n"}, **counts}
-
-
-def reference_rows(plan: Plan, seed: int) -> pa.Table:
-    """At most 20,000 rows of the training set, chosen by `seed`, in their order; input columns only."""
-    rows = pa.concat_tables([plan.train, plan.valid]).select(list(plan.columns))
-    if rows.num_rows <= REFERENCE_ROWS:
-        return rows
-    chosen = np.random.default_rng(seed).choice(rows.num_rows, REFERENCE_ROWS, replace=False)
-    return rows.take(pa.array(np.sort(chosen)))
-
-
-def _finite(found: Mapping[str, Any]) -> dict[str, float]:
-    return {name: value for name, value in found.items() if not isinstance(value, str) and math.isfinite(value)}
 
 
 def _log_history(ws: Workspace, run: str, history: Mapping[str, list[float]]) -> None:

@@ -24,7 +24,7 @@ class Description:
     """What ``model.json`` says beside the files' hashes.
 
     Attributes:
-        flavour: ``xgboost`` or ``torch``.
+        flavour: ``xgboost``, ``lightgbm``, ``sklearn``, ``torch``, ``onnx`` or ``function``.
         signature: Input columns before the recipe, label, task.
         matrix_columns: Columns after the recipe, in order.
         run: Id of the training run.
@@ -34,7 +34,7 @@ class Description:
         window: Event times of the oldest and of the newest row that was used, validation rows included; ``None``
             when there is no such column.
         feature_set: The feature set's `to_dict()`, or ``None``.
-        torch: For the torch flavour, ``{"module", "options"}``.
+        facts: What the flavour's `save` says about its file.
         metrics: Validation metrics.
     """
 
@@ -47,7 +47,7 @@ class Description:
     event_time: str = ""
     window: tuple[datetime, datetime] | None = None
     feature_set: dict[str, Any] | None = None
-    torch: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
 
     def measured(self, metrics: dict[str, float]) -> Description:
@@ -80,7 +80,7 @@ def write_info(folder: Path, about: Description) -> None:
         "event_time": about.event_time,
         "window": None if about.window is None else [moment.isoformat() for moment in about.window],
         "feature_set": about.feature_set,
-        "torch": about.torch,
+        "facts": about.facts,
         "metrics": about.metrics,
         "libraries": versions(),
         "files": {path.name: _facts(path) for path in sorted(folder.iterdir()) if path.name != INFO_FILE},

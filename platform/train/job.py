@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from ..core import DataError, Workspace
 from ..data import FittedRecipe
 from ..data import table as read_table
-from .plan import Split, labels_of, prepare
-from .trainers import Trainer
+from .labels import labels_of
+from .plan import Split, prepare
+from .trainer import Trainer
 
 if TYPE_CHECKING:
     import ray.data
@@ -33,7 +34,7 @@ class Job:
         columns: Input columns before the recipe.
         label: Label column.
         event_time: Column that the split is made by.
-        task: ``binary`` or ``regression``.
+        task: ``binary``, ``multiclass`` or ``regression``.
         split: Training and validation rows.
         recipe: The fitted recipe as JSON, or ``""``.
         matrix_columns: Columns after the recipe.
@@ -42,6 +43,7 @@ class Job:
         workers: Number of workers; one reads the table itself, more get shards through Ray Data.
         threads: Threads of each worker.
         gpu: Whether each worker has a GPU.
+        classes: The labels in the order of their numbers; empty for regression.
     """
 
     ws: Workspace
@@ -58,6 +60,7 @@ class Job:
     workers: int
     threads: int
     gpu: bool
+    classes: tuple[int | str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,10 @@ class Fitted:
         history: Per metric name such as ``valid_logloss``, its value after each round.
         load_seconds: Time to read and prepare the rows.
         train_seconds: Time of the training itself.
+        flavour: How the file is stored; default the trainer's.
+        facts: What the flavour says about the file.
+        usage: What the worker used: ``cpu_seconds``, ``peak_memory_bytes``, ...
+        output: What it printed and logged.
     """
 
     file: str
@@ -79,11 +86,15 @@ class Fitted:
     history: dict[str, list[float]]
     load_seconds: float
     train_seconds: float
+    flavour: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+    usage: dict[str, float] = field(default_factory=dict)
+    output: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Inputs float32 (n, columns) and labels float32 (n,) of one worker."""
+    """Inputs float32 (n, columns) and labels float32 (n,) of one worker; labels of classes are their numbers."""
 
     inputs: NDArray[np.float32]
     labels: NDArray[np.float32]
@@ -153,4 +164,4 @@ def _shard(name: str) -> pa.Table:
 
 def _rows(job: Job, recipe: FittedRecipe | None, table: pa.Table, training: bool) -> Rows:
     inputs = prepare(table.select(list(job.columns)), recipe, job.matrix_columns, training=training)
-    return Rows(inputs, labels_of(table.column(job.label)))
+    return Rows(inputs, labels_of(table.column(job.label), job.classes))

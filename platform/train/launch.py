@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import tempfile
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pyarrow.fs as pafs
 from ..core import TrainingFailed, Workspace, urls
 from .compute import Resources
 from .job import WAIT_POLICY, Fitted, Job, datasets, share_cores
-from .trainers import XGBoost
+from .output import captured
+from .usage import measured
 
 _ONE_WORKER = 0  # Ray Train's local mode: the loop runs in the calling process, without a worker group.
 
@@ -30,7 +32,8 @@ def launch(ws: Workspace, job: Job, resources: Resources, run: str) -> Fitted:
     """
     import ray
 
-    reference = _alone(job, resources, run) if resources.workers == 1 else _group(ws, job, resources, run)
+    alone = resources.workers == 1 or not job.trainer.loop.group
+    reference = _alone(job, resources, run) if alone else _group(ws, job, resources, run)
     try:
         found: Fitted = ray.get(reference)
     except KeyboardInterrupt:
@@ -57,7 +60,7 @@ def train_worker(config: dict[str, Any]) -> Fitted:
         return fitted
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / fitted.file).write_bytes(fitted.content)
-        facts = {name: getattr(fitted, name) for name in ("file", "rounds", "history", "load_seconds", "train_seconds")}
+        facts = {each.name: getattr(fitted, each.name) for each in fields(fitted) if each.name != "content"}
         # Without a checkpoint Ray Train drops the metrics as well.
         ray.train.report(facts, checkpoint=ray.train.Checkpoint.from_directory(folder))
     return fitted
@@ -65,13 +68,9 @@ def train_worker(config: dict[str, Any]) -> Fitted:
 
 def _loop(job: Job) -> Fitted:
     # Imported in the worker only: the driver needs neither torch nor Lightning.
-    if isinstance(job.trainer, XGBoost):
-        from .xgboost_loop import train_xgboost
-
-        return train_xgboost(job)
-    from .torch_loop import train_torch
-
-    return train_torch(job)
+    with measured() as usage, captured() as output:
+        found: Fitted = job.trainer.loop.function()(job)
+    return replace(found, usage=usage.figures, output=output.text)
 
 
 def _alone(job: Job, resources: Resources, run: str) -> Any:
@@ -83,6 +82,8 @@ def _alone(job: Job, resources: Resources, run: str) -> Any:
 
 def _local(job: Job) -> Fitted:
     share_cores()
+    if not job.trainer.loop.group:
+        return _loop(job)
     import ray.train
 
     scaling = ray.train.ScalingConfig(num_workers=_ONE_WORKER, use_gpu=job.gpu)
@@ -130,14 +131,7 @@ def _lead(ws: Workspace, job: Job, resources: Resources, run: str) -> Fitted:
 
 
 def _trainer(job: Job, **options: Any) -> Any:
-    loop: Any = train_worker
-    if isinstance(job.trainer, XGBoost):
-        from ray.train.xgboost import XGBoostTrainer
-
-        return XGBoostTrainer(loop, train_loop_config={"job": job}, **options)
-    from ray.train.torch import TorchTrainer
-
-    return TorchTrainer(loop, train_loop_config={"job": job}, **options)
+    return job.trainer.loop.group_trainer()(train_worker, train_loop_config={"job": job}, **options)
 
 
 def _fitted(result: Any, run: str) -> Fitted:

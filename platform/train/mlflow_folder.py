@@ -1,4 +1,4 @@
-"""Model folders that MLflow's client wrote, as models of ours: XGBoost, and scikit-learn in the skops format.
+"""Model folders that MLflow's client wrote, as models of ours: XGBoost, LightGBM, ONNX, scikit-learn as skops.
 
 What an MLmodel file says is not believed where it matters: file names are checked, the types that a skops file may
 hold are skops' own list (never the ``skops_trusted_types`` that the file brings along), and pickles, whatever they
@@ -9,59 +9,49 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
-import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from ..core import ArtifactCorrupt, ConfigError, NotFound
 from .environment import versions
-from .flavours import Predictor, XGBoostPredictor
+from .flavours import (
+    LightGBMPredictor,
+    Predictor,
+    SklearnPredictor,
+    Stored,
+    TablePredictor,
+    XGBoostPredictor,
+)
+from .flavours.onnx_flavour import describe_onnx, open_onnx
+from .flavours.sklearn_flavour import plain_classes
+from .flavours.skops_file import load_skops
 
 MLMODEL_FILE = "MLmodel"
 FLAVOUR = "mlflow"
 _FILE = re.compile(r"[A-Za-z0-9][\w.-]{0,127}")
 _LONGEST_MLMODEL = 4 << 20  # bytes; signatures of wide tables are long
-_LARGEST_UNPACKED = 4 << 30  # bytes
-_MOST_ENTRIES = 100_000
 _TYPES = {"double": "double", "float": "float", "long": "int64", "integer": "int32", "boolean": "bool"}
 
 
-class SklearnPredictor:
-    """A scikit-learn estimator.
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A model that was read, and what is known of it.
 
-    Args:
-        estimator: The estimator; a classifier must have two classes and `predict_proba`.
-        columns: Names of its columns.
-        what: What to call it in messages.
+    Attributes:
+        predictor: The model.
+        columns: Its input columns.
+        task: ``binary``, ``multiclass`` or ``regression``.
+        classes: The labels of several classes.
     """
 
-    def __init__(self, estimator: Any, columns: tuple[str, ...], what: str) -> None:
-        classes = getattr(estimator, "classes_", None)
-        if classes is not None and len(classes) != 2:
-            raise ConfigError(f"{what} has {len(classes)} classes: raylake serves binary classifiers and regressors")
-        if classes is not None and not hasattr(estimator, "predict_proba"):
-            raise ConfigError(f"{what} is a classifier without predict_proba: use one that gives probabilities")
-        self.binary = classes is not None
-        self._estimator = estimator
-        self._columns = columns
-
-    def predict(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Probabilities of the second class, or regression values."""
-        import pandas as pd
-
-        # By name, as the estimator was fitted: a ColumnTransformer inside may look for them.
-        frame = pd.DataFrame(matrix.astype(np.float64), columns=list(self._columns))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="X has feature names")
-            if self.binary:
-                return np.asarray(self._estimator.predict_proba(frame), dtype=np.float64)[:, 1]
-            return np.asarray(self._estimator.predict(frame), dtype=np.float64).reshape(len(matrix))
+    predictor: Predictor | TablePredictor
+    columns: tuple[str, ...]
+    task: str
+    classes: tuple[int | str, ...] = ()
 
 
 def is_mlflow_folder(folder: Path) -> bool:
@@ -69,7 +59,9 @@ def is_mlflow_folder(folder: Path) -> bool:
     return (folder / MLMODEL_FILE).is_file()
 
 
-def open_mlflow(folder: Path, threads: int, *, trusted: bool = False) -> tuple[dict[str, Any], Predictor]:
+def open_mlflow(
+    folder: Path, threads: int, *, trusted: bool = False
+) -> tuple[dict[str, Any], Predictor | TablePredictor]:
     """What ``model.json`` would say, and the predictor, of a folder that MLflow's client wrote.
 
     Args:
@@ -83,22 +75,24 @@ def open_mlflow(folder: Path, threads: int, *, trusted: bool = False) -> tuple[d
         NotFound: A file is missing.
     """
     about = _read(folder)
-    found = about.get("flavors")
-    flavours: dict[str, Any] = found if isinstance(found, dict) else {}
-    makers: Mapping[str, Callable[..., tuple[Predictor, tuple[str, ...], bool]]] = {
+    named = about.get("flavors")
+    flavours: dict[str, Any] = named if isinstance(named, dict) else {}
+    makers: Mapping[str, Callable[..., Opened]] = {
         "xgboost": _xgboost,
+        "lightgbm": _lightgbm,
         "sklearn": _sklearn,
+        "onnx": _onnx,
     }
     for name, make in makers.items():
         if name in flavours and isinstance(flavours[name], dict):
             columns = _columns(about)
-            predictor, names, binary = make(
-                folder, flavours[name], tuple(column for column, _ in columns), threads, trusted
-            )
-            return _info(about, name, columns or tuple((each, "double") for each in names), binary), predictor
+            found = make(folder, flavours[name], tuple(column for column, _ in columns), threads, trusted)
+            named = columns or tuple((each, "double") for each in found.columns)
+            return _info(about, name, named, found), found.predictor
     raise ConfigError(
         f"MLflow model with flavours {', '.join(sorted(map(str, flavours))) or 'none'} cannot be served: log it with "
-        "mlflow.xgboost.log_model, or with mlflow.sklearn.log_model(..., serialization_format='skops')"
+        "mlflow.xgboost, mlflow.lightgbm or mlflow.onnx, or with "
+        "mlflow.sklearn.log_model(..., serialization_format='skops')"
     )
 
 
@@ -138,27 +132,50 @@ def _columns(about: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         ) from error
 
 
-def _xgboost(
-    folder: Path, flavour: Mapping[str, Any], columns: tuple[str, ...], threads: int, trusted: bool
-) -> tuple[Predictor, tuple[str, ...], bool]:
+def _xgboost(folder: Path, flavour: Mapping[str, Any], columns: tuple[str, ...], threads: int, trusted: bool) -> Opened:
     path = _file(folder, flavour.get("data"), (".ubj", ".json"))
-    sklearn_like = ".sklearn." in str(flavour.get("model_class", ""))
-    predictor = XGBoostPredictor(path, threads, best_only=sklearn_like)
+    predictor = XGBoostPredictor(path, threads, best_only=".sklearn." in str(flavour.get("model_class", "")))
     objective = predictor.objective
-    if objective.startswith(("multi:", "rank:", "survival:")) or predictor.outputs != 1:
-        raise ConfigError(f"the model has the objective {objective}: raylake serves binary classifiers and regressors")
-    names = columns or predictor.columns
-    if len(names) != len(predictor.columns):
-        raise ArtifactCorrupt(f"the signature names {len(names)} columns, the model takes {len(predictor.columns)}")
-    return predictor, names, objective.startswith("binary:")
+    task = "multiclass" if objective.startswith("multi:") else _binary(objective.startswith("binary:"))
+    classes = predictor.outputs if task == "multiclass" else 0
+    return Opened(predictor, _fitting(columns, predictor.columns), task, tuple(range(classes)))
 
 
-def _sklearn(
+def _lightgbm(
     folder: Path, flavour: Mapping[str, Any], columns: tuple[str, ...], threads: int, trusted: bool
-) -> tuple[Predictor, tuple[str, ...], bool]:
+) -> Opened:
+    predictor = LightGBMPredictor(_file(folder, flavour.get("data"), (".lgb", ".txt")), threads)
+    objective = predictor.objective
+    task = "multiclass" if objective.startswith("multiclass") else _binary(objective.startswith("binary"))
+    classes = predictor.outputs if task == "multiclass" else 0
+    return Opened(predictor, _fitting(columns, predictor.columns), task, tuple(range(classes)))
+
+
+def _onnx(folder: Path, flavour: Mapping[str, Any], columns: tuple[str, ...], threads: int, trusted: bool) -> Opened:
+    if not columns:
+        raise ConfigError(
+            "the ONNX model has no signature that names its columns: log it with mlflow.onnx.log_model(..., "
+            "input_example=a data frame)"
+        )
+    path = _file(folder, flavour.get("data"), (".onnx",))
+    task, classes, facts = describe_onnx(path)
+    return Opened(open_onnx(path, Stored(facts, task, len(classes), columns, threads)), columns, task, classes)
+
+
+def _fitting(columns: tuple[str, ...], own: tuple[str, ...]) -> tuple[str, ...]:
+    if columns and len(columns) != len(own):
+        raise ArtifactCorrupt(f"the signature names {len(columns)} columns, the model takes {len(own)}")
+    return columns or own
+
+
+def _binary(binary: bool) -> str:
+    return "binary" if binary else "regression"
+
+
+def _sklearn(folder: Path, flavour: Mapping[str, Any], columns: tuple[str, ...], threads: int, trusted: bool) -> Opened:
     name, form = flavour.get("pickled_model"), str(flavour.get("serialization_format", "pickle"))
     if form == "skops":
-        estimator = _load_skops(_file(folder, name, (".skops",)), trusted=trusted)
+        estimator = load_skops(_file(folder, name, (".skops",)), trusted=trusted)
     elif trusted:
         estimator = _load_pickle(_file(folder, name, (".pkl",)))
     else:
@@ -170,44 +187,8 @@ def _sklearn(
     count = int(getattr(estimator, "n_features_in_", len(columns)))
     names = columns or tuple(map(str, getattr(estimator, "feature_names_in_", [f"f{n}" for n in range(count)])))
     predictor = SklearnPredictor(estimator, names, type(estimator).__name__)
-    return predictor, names, predictor.binary
-
-
-def _load_skops(path: Path, *, trusted: bool) -> Any:
-    _check_zip(path)
-    try:
-        import skops.io
-        from skops.io.exceptions import UntrustedTypesFoundException
-    except ImportError as error:
-        raise ConfigError("models in the skops format need skops: pip install skops") from error
-    try:
-        return skops.io.load(path, trusted=skops.io.get_untrusted_types(file=path) if trusted else [])
-    except UntrustedTypesFoundException as error:
-        raise ConfigError(
-            f"{path.name} holds types that are not known to be safe ({_first_line(error)}): log XGBoost or a linear "
-            "model; or, if you trust everybody who could write it, open it with train.open_model(..., trusted=True)"
-        ) from error
-    except (KeyError, ValueError, TypeError, AttributeError, ImportError, OSError) as error:
-        raise ArtifactCorrupt(f"{path.name} is not a skops file: {type(error).__name__} {error}") from error
-
-
-def _check_zip(path: Path) -> None:
-    """Refuse an archive that unpacks to more than the machine can hold."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise ArtifactCorrupt(f"{path.name} is not a skops file: {error}") from error
-    size = sum(entry.file_size for entry in entries)
-    if size > _LARGEST_UNPACKED or len(entries) > _MOST_ENTRIES:
-        raise ConfigError(
-            f"{path.name} unpacks to {size} bytes in {len(entries)} files, more than is loaded "
-            f"({_LARGEST_UNPACKED} bytes in {_MOST_ENTRIES} files)"
-        )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+    task = "multiclass" if len(predictor.classes) > 2 else _binary(bool(predictor.classes))
+    return Opened(predictor, names, task, plain_classes(predictor.classes) if task == "multiclass" else ())
 
 
 def _load_pickle(path: Path) -> Any:
@@ -226,24 +207,25 @@ def _file(folder: Path, name: Any, endings: tuple[str, ...]) -> Path:
     return path
 
 
-def _info(about: Mapping[str, Any], flavour: str, columns: tuple[tuple[str, str], ...], binary: bool) -> dict[str, Any]:
+def _info(
+    about: Mapping[str, Any], flavour: str, columns: tuple[tuple[str, str], ...], found: Opened
+) -> dict[str, Any]:
     """What the rest of raylake reads of a model, in the shape of ``model.json``."""
-    task = "binary" if binary else "regression"
     return {
         "format": 1,
         "flavour": f"{FLAVOUR}-{flavour}",
         "signature": {
             "columns": [{"name": name, "type": kind} for name, kind in columns],
             "label": "prediction",
-            "task": task,
-            "classes": [0, 1] if binary else [],
+            "task": found.task,
+            "classes": [0, 1] if found.task == "binary" else list(found.classes),
         },
         "matrix_columns": [name for name, _ in columns],
         "run": str(about.get("run_id") or ""),
         "trainer": {},
         "training": None,
         "feature_set": None,
-        "torch": {},
+        "facts": {},
         "metrics": {},
         "libraries": versions(),
         "files": {},

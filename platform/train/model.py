@@ -19,7 +19,7 @@ from ..data import FittedRecipe
 from ..data import table as read_table
 from ..features import FeatureSet
 from ..registry import ModelVersion, fetch_folder, model_version
-from .flavours import Predictor, open_predictor
+from .flavours import Predictor, TablePredictor, open_predictor
 from .mlflow_folder import is_mlflow_folder, open_mlflow
 from .signature import Signature, to_matrix
 
@@ -38,6 +38,7 @@ class LoadedModel:
         signature: Input columns and types, label, task.
         recipe: Preparation applied before the model, or ``None``.
         matrix_columns: Columns of the matrix that the model itself takes (after the recipe), in order.
+        predictor: The framework's own model, as its flavour loaded it.
 
     Example:
         >>> model = open_model(ws, "flight-delay@champion")
@@ -48,13 +49,17 @@ class LoadedModel:
     """
 
     def __init__(
-        self, info: Mapping[str, Any], predictor: Predictor, recipe: FittedRecipe | None, reference: bytes
+        self,
+        info: Mapping[str, Any],
+        predictor: Predictor | TablePredictor,
+        recipe: FittedRecipe | None,
+        reference: bytes,
     ) -> None:
         self.info = dict(info)
         self.signature = Signature.from_dict(info["signature"])
         self.recipe = recipe
         self.matrix_columns = tuple(info["matrix_columns"])
-        self._predictor = predictor
+        self.predictor = predictor
         self._reference = reference
 
     @property
@@ -74,24 +79,38 @@ class LoadedModel:
         return pq.read_table(pa.BufferReader(self._reference))
 
     def predict(self, features: pa.Table) -> NDArray[np.float64]:
-        """Scores (n,) of the rows of `features`: probability of class 1, or the regression value.
+        """Scores of the rows of `features`.
 
         Args:
             features: All input columns of the signature; others are ignored.
 
+        Returns:
+            (n,): probability of the second class (``binary``) or the value (``regression``); (n, classes):
+            probabilities in the order of `signature.classes` (``multiclass``).
+
         Raises:
-            SchemaMismatch: A column is missing or has a type that does not fit.
+            SchemaMismatch: A column is missing or has a type that does not fit, or the model gives another shape.
         """
-        return self.predict_matrix(self.matrix(features))
+        prepared = self.prepare(features)
+        if isinstance(self.predictor, TablePredictor):
+            return self._shaped(self.predictor.predict_table(prepared), prepared.num_rows)
+        return self.predict_matrix(to_matrix(prepared, self.matrix_columns))
+
+    def prepare(self, features: pa.Table) -> pa.Table:
+        """The input columns of `features`, cast to the signature's types, after the recipe."""
+        chosen = self.signature.select(features)
+        return chosen if self.recipe is None else self.recipe.apply(chosen)
 
     def matrix(self, features: pa.Table) -> NDArray[np.float32]:
-        """The float32 (n, len(matrix_columns)) matrix of `features` after the recipe; NaN where missing."""
-        chosen = self.signature.select(features)
-        prepared = chosen if self.recipe is None else self.recipe.apply(chosen)
-        return to_matrix(prepared, self.matrix_columns)
+        """The float32 (n, len(matrix_columns)) matrix of `features` after the recipe; NaN where missing.
+
+        Raises:
+            SchemaMismatch: The model takes text as it is, which no matrix holds.
+        """
+        return to_matrix(self.prepare(features), self.matrix_columns)
 
     def predict_matrix(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Scores (n,) of a float32 matrix (n, len(matrix_columns)) that already went through the recipe.
+        """Scores, as `predict`'s, of a float32 matrix (n, len(matrix_columns)) that already went through the recipe.
 
         Raises:
             SchemaMismatch: The matrix has another shape.
@@ -103,13 +122,29 @@ class LoadedModel:
                 f"matrix {matrix.shape} does not fit: the model takes (rows, {len(self.matrix_columns)}) "
                 f"with the columns {', '.join(self.matrix_columns)}"
             )
-        return self._predictor.predict(matrix)
+        if isinstance(self.predictor, TablePredictor):
+            rows = pa.table({name: matrix[:, index] for index, name in enumerate(self.matrix_columns)})
+            return self._shaped(self.predictor.predict_table(rows), len(matrix))
+        return self._shaped(self.predictor.predict(matrix), len(matrix))
+
+    def _shaped(self, scores: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
+        outputs = self.signature.outputs
+        expected = (rows,) if outputs == 1 else (rows, outputs)
+        if not rows:
+            return scores.reshape(expected)
+        if scores.shape != expected:
+            raise SchemaMismatch(
+                f"the model gave {scores.shape} for {rows} rows, and its signature says {self.signature.task} with "
+                f"classes {self.signature.classes}, so {expected}: store it with the task and the classes it has"
+            )
+        return scores
 
 
 def load_model(folder: Path, *, threads: int = 1, trusted: bool = False) -> LoadedModel:
     """Load a model folder; every file's hash is checked against ``model.json``.
 
-    A folder that MLflow's client wrote is loaded too, if it holds XGBoost or scikit-learn in the skops format.
+    A folder that MLflow's client wrote is loaded too, if it holds XGBoost, LightGBM, ONNX, or scikit-learn in the skops
+    format.
 
     Args:
         folder: The folder; nothing of it is needed afterwards.
@@ -136,7 +171,7 @@ def load_model(folder: Path, *, threads: int = 1, trusted: bool = False) -> Load
     if RECIPE_FILE in info["files"]:
         recipe = FittedRecipe.from_json((folder / RECIPE_FILE).read_text())
     reference = (folder / REFERENCE_FILE).read_bytes()
-    return LoadedModel(info, open_predictor(Path(folder), info, threads), recipe, reference)
+    return LoadedModel(info, open_predictor(Path(folder), info, threads, trusted=trusted), recipe, reference)
 
 
 def open_model(ws: Workspace, ref: str | ModelVersion, *, threads: int = 1, trusted: bool = False) -> LoadedModel:
@@ -166,6 +201,9 @@ def predict_table(
     ws: Workspace, model: str | ModelVersion | LoadedModel, rows: pa.Table | Ref | str
 ) -> NDArray[np.float64]:
     """Score all rows of a table: `rows` is a ``pa.Table`` or a reference such as ``training.flights@3``.
+
+    Returns:
+        float64 (n,), or (n, classes) for several classes; see `LoadedModel.predict`.
 
     Raises:
         NotFound: No such model or table.

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from ..core import ConfigError, DataError, SchemaMismatch, Workspace
 from ..data import FittedRecipe, Recipe
 from ..data import table as read_table
+from .labels import LabelFacts, check_classes, task_of
 from .preparation import default_recipe
 from .signature import Signature, to_matrix
 from .spec import Spec, Window
-from .trainers import Trainer, XGBoost
 
 MOMENT = pa.timestamp("us", tz="UTC")
 
@@ -54,7 +54,7 @@ class Plan:
         columns: Input columns, in order.
         label: Label column.
         event_time: Column that orders the rows in time.
-        task: ``binary`` or ``regression``.
+        task: ``binary``, ``multiclass`` or ``regression``.
         split: Training and validation rows.
         recipe: Fitted on the training rows, or ``None``.
         matrix_columns: Columns after the recipe, in order.
@@ -100,21 +100,23 @@ def make_plan(ws: Workspace, spec: Spec) -> Plan:
     label, moment, columns = spec.target, spec.training.event_time, tuple(spec.training.columns)
     _check_columns(table, tuple(version.schema), columns, label, moment)
     rows = read_table(ws, table, columns=list(dict.fromkeys((*columns, label, moment))))
-    task = _task(spec, rows.column(label), table)
+    task, classes = task_of(spec, LabelFacts.of(rows.column(label)), table)
+    spec.trainer.check(task)
     split = make_split(rows.column(moment), spec.validation, table)
     train, valid = _part(rows, split.training(moment)), _rest(rows, split.validation(moment))
-    _check_parts(train, valid, split, task, label, table)
+    _check_parts(train, valid, split, classes, label, table)
     recipe = spec.recipe or default_recipe(spec.trainer, train.select(list(columns)).schema)
     _check_targets(recipe, label)
     train = train if recipe is None else recipe.training_rows(train)
-    _check_parts(train, valid, split, task, label, table)
+    _check_parts(train, valid, split, classes, label, table)
     inputs = train.select(list(columns))
     # The label is for steps that learn from it; it never becomes an input.
     fitted = None if recipe is None else recipe.fit(train.select([*columns, *recipe.targets]))
     after = inputs if fitted is None else fitted.apply(inputs.slice(0, 1))
-    signature = Signature.of(inputs.schema, label, task)
+    signature = Signature.of(inputs.schema, label, task, classes)
     matrix_columns = tuple(after.column_names)
-    to_matrix(after.slice(0, 1), matrix_columns)
+    if spec.trainer.takes != "columns":
+        to_matrix(after.slice(0, 1), matrix_columns)
     return Plan(table, columns, label, moment, task, split, fitted, matrix_columns, signature, train, valid)
 
 
@@ -159,13 +161,6 @@ def prepare(
     return to_matrix(inputs, matrix_columns)
 
 
-def labels_of(column: pa.ChunkedArray) -> NDArray[np.float32]:
-    """Labels as float32 (n,)."""
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.uint8())
-    return np.asarray(column.cast(pa.float32(), safe=False).to_numpy())
-
-
 def _check_columns(table: str, schema: tuple[str, ...], columns: tuple[str, ...], label: str, moment: str) -> None:
     if label not in schema:
         raise SchemaMismatch(f"label column {label!r} is not in {table}: it has {', '.join(schema)}")
@@ -180,36 +175,6 @@ def _check_columns(table: str, schema: tuple[str, ...], columns: tuple[str, ...]
         raise SchemaMismatch(f"{table} has no feature column: build the training set from a feature set with features")
 
 
-def _task(spec: Spec, label: pa.ChunkedArray, table: str) -> str:
-    if not len(label):
-        raise DataError(f"training set {table} has 0 rows: check its labels and its `where` window")
-    if label.null_count:
-        raise DataError(
-            f"label {spec.target!r} of {table} is null in {label.null_count} of {len(label)} rows: drop these rows"
-        )
-    if not (pa.types.is_boolean(label.type) or pa.types.is_integer(label.type) or pa.types.is_floating(label.type)):
-        raise SchemaMismatch(f"label {spec.target!r} of {table} is {label.type}: use bool, 0/1 integers or numbers")
-    asked = _objective_task(spec.trainer) or (None if spec.task == "auto" else spec.task)
-    values = set(pc.unique(label).slice(0, 3).to_pylist())
-    binary = values <= {0, 1}
-    if asked == "binary" and not binary:
-        raise DataError(
-            f"label {spec.target!r} of {table} has values such as {sorted(values)}: a binary label is 0/1 or bool"
-        )
-    return asked or ("binary" if binary else "regression")
-
-
-def _objective_task(trainer: Trainer) -> str | None:
-    objective = trainer.params.get("objective") if isinstance(trainer, XGBoost) else None
-    if objective is None:
-        return None
-    if objective == "binary:logistic":
-        return "binary"
-    if str(objective).startswith(("reg:", "count:")):
-        return "regression"
-    raise ConfigError(f"XGBoost objective {objective!r} is not supported: use binary:logistic, reg:… or count:…")
-
-
 def _part(rows: pa.Table, chosen: pc.Expression | None) -> pa.Table:
     return rows if chosen is None else rows.filter(chosen)
 
@@ -218,16 +183,14 @@ def _rest(rows: pa.Table, chosen: pc.Expression | None) -> pa.Table:
     return rows.slice(0, 0) if chosen is None else rows.filter(chosen)
 
 
-def _check_parts(train: pa.Table, valid: pa.Table, split: Split, task: str, label: str, table: str) -> None:
+def _check_parts(
+    train: pa.Table, valid: pa.Table, split: Split, classes: tuple[int | str, ...], label: str, table: str
+) -> None:
     if not train.num_rows:
         raise DataError(
             f"no row of {table} is older than the validation rows ({split.start}): choose a smaller validation"
         )
     if split.start is not None and not valid.num_rows:
         raise DataError(f"no row of {table} lies in the validation window {split.start} to {split.end}: choose another")
-    classes = pc.unique(train.column(label)).to_pylist()
-    if task == "binary" and len(classes) == 1:
-        raise DataError(
-            f"label {label!r} of {table} is {classes[0]} in all {train.num_rows} training rows: "
-            "a classifier needs both classes; widen the window of the training set"
-        )
+    if classes:
+        check_classes(LabelFacts.of(train.column(label)), classes, label, table)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pyarrow as pa
 
 from .. import data
-from .trainers import Trainer, XGBoost
+from .trainer import Trainer
 
 
 def default_recipe(trainer: Trainer, schema: pa.Schema) -> data.Recipe | None:
     """Steps derived from the column types, or ``None`` when the columns can be used as they are.
 
-    Trees take text as ordinal codes and missing values as they are. Networks take text as one column per
-    category, and imputed, scaled numbers.
+    Trees take text as ordinal codes and missing values as they are. Networks and estimators of scikit-learn take text
+    as one column per category, and imputed, scaled numbers. Pipelines and functions take the columns as they are.
 
     Example:
         >>> from raylake.train import XGBoost
@@ -20,7 +20,9 @@ def default_recipe(trainer: Trainer, schema: pa.Schema) -> data.Recipe | None:
         True
     """
     text = [field.name for field in schema if _is_text(field.type)]
-    if isinstance(trainer, XGBoost):
+    if trainer.takes == "columns":
+        return None
+    if trainer.takes == "numbers":
         return data.Recipe([data.Ordinal(text)]) if text else None
     numbers = [field.name for field in schema if not _is_text(field.type)]
     steps: list[data.Step] = []

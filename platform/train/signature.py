@@ -24,8 +24,9 @@ class Signature:
     Attributes:
         columns: Input columns, in order, with their Arrow types as text (before the recipe).
         label: Label column.
-        task: ``binary`` or ``regression``.
-        classes: What probability 0 and 1 stand for; empty for regression.
+        task: ``binary``, ``multiclass`` or ``regression``.
+        classes: The labels in the order of their probabilities (``binary``: of probability 0 and 1); empty for
+            regression.
 
     Example:
         >>> import pyarrow as pa
@@ -37,13 +38,18 @@ class Signature:
     columns: tuple[tuple[str, str], ...]
     label: str
     task: str = "binary"
-    classes: tuple[int, ...] = ()
+    classes: tuple[int | str, ...] = ()
 
     @classmethod
-    def of(cls, schema: pa.Schema, label: str, task: str) -> Signature:
-        """The signature of rows with `schema`."""
+    def of(cls, schema: pa.Schema, label: str, task: str, classes: Sequence[int | str] = ()) -> Signature:
+        """The signature of rows with `schema`; a binary label without classes is 0 and 1."""
         columns = tuple((field.name, str(field.type)) for field in schema)
-        return cls(columns, label, task, (0, 1) if task == "binary" else ())
+        return cls(columns, label, task, tuple(classes) or ((0, 1) if task == "binary" else ()))
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that a row gets: one, or a probability for each of several classes."""
+        return len(self.classes) if self.task == "multiclass" else 1
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from ..data import Recipe
 from ..features import TrainingSet
 from .compute import Compute
 from .evaluate import check_task
-from .trainers import Trainer
+from .recipe_steps import recipe_to_list
+from .trainer import Trainer
 
 Window = tuple[datetime, datetime]
 
@@ -21,7 +22,7 @@ class Spec:
     """What to fit, on which rows, with which resources.
 
     Attributes:
-        trainer: `XGBoost`, `Lightning` or `MLP(...)`.
+        trainer: `XGBoost`, `LightGBM`, `Sklearn`, `Lightning`, `MLP(...)` or `Function`.
         training: The pinned training set.
         label: Label column; default the training set's.
         recipe: Preparation steps, fitted on the training rows only; ``None`` derives what the trainer needs from
@@ -32,7 +33,8 @@ class Spec:
             0 trains on everything and records metrics of the training rows as ``train_*``.
         seed: Seed of everything random.
         name: Name of the run; default the training set's.
-        task: ``binary``, ``regression``, or ``auto`` (binary for bool labels and for 0/1 integers).
+        task: ``binary``, ``multiclass``, ``regression``, or ``auto`` (binary for bool, 0/1 and two texts, multiclass
+            for more texts, regression for other numbers).
 
     Example:
         >>> from raylake import train
@@ -78,7 +80,7 @@ class Spec:
             "trainer": self.trainer.to_dict(),
             "training": str(self.training.version),
             "label": self.target,
-            "recipe": None if self.recipe is None else repr(self.recipe),
+            "recipe": recipe_to_list(self.recipe),
             "compute": self.compute.to_dict(),
             "validation": _plain(self.validation),
             "seed": self.seed,

@@ -33,7 +33,16 @@ def train_torch(job: Job) -> Fitted:
         history=history,
         load_seconds=loaded - started,
         train_seconds=time.perf_counter() - loaded,
+        flavour="torch",
+        facts=_facts(job),
     )
+
+
+def _facts(job: Job) -> dict[str, Any]:
+    """What the torch flavour needs to build the module again."""
+    trainer = lightning(job)
+    options = module_options(trainer, len(job.matrix_columns), job.task, len(job.classes))
+    return {"file": TORCH_FILE, "module": trainer.module, "options": options}
 
 
 def run_epochs(job: Job, train: Rows, valid: Rows | None) -> tuple[Any, dict[str, list[float]]]:
@@ -41,7 +50,7 @@ def run_epochs(job: Job, train: Rows, valid: Rows | None) -> tuple[Any, dict[str
     trainer = lightning(job)
     torch.set_num_threads(job.threads)
     pl.seed_everything(job.seed, verbose=False)
-    module = build_module(trainer.module, module_options(trainer, len(job.matrix_columns), job.task))
+    module = build_module(trainer.module, module_options(trainer, len(job.matrix_columns), job.task, len(job.classes)))
     history = History()
     engine = pl.Trainer(
         max_epochs=trainer.max_epochs,

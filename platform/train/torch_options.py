@@ -7,6 +7,7 @@ from typing import Any
 from .trainers import Lightning
 
 
-def module_options(trainer: Lightning, inputs: int, task: str) -> dict[str, Any]:
+def module_options(trainer: Lightning, inputs: int, task: str, classes: int = 0) -> dict[str, Any]:
     """All arguments of the module's class."""
-    return {"inputs": inputs, "task": task, **trainer.options}
+    several = {"classes": classes} if task == "multiclass" else {}
+    return {"inputs": inputs, "task": task, **several, **trainer.options}

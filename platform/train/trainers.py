@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from ..core import ConfigError
+from .trainer import Loop, check_positive, freeze
 
 XGBOOST_PARAMETERS = frozenset(
     {
@@ -61,6 +62,7 @@ _OURS = {
     "random_state": "Spec(seed=...)",
     "seed": "Spec(seed=...)",
 }
+_OBJECTIVE_TASKS = {"binary:logistic": "binary", "multi:softprob": "multiclass"}
 MLP_MODULE = "raylake.train.modules:TabularMLP"
 
 
@@ -85,6 +87,11 @@ class XGBoost:
         raylake.core.errors.ConfigError: XGBoost has no parameter 'max_dept': did you mean 'max_depth'? ...
     """
 
+    kind: ClassVar[str] = "xgboost"
+    flavour: ClassVar[str] = "xgboost"
+    loop: ClassVar[Loop] = Loop("xgboost_loop:train_xgboost", "ray.train.xgboost:XGBoostTrainer")
+    takes: ClassVar[str] = "numbers"
+
     rounds: int
     early_stopping: int | None
     settings: tuple[tuple[str, Any], ...]
@@ -94,17 +101,20 @@ class XGBoost:
         merged = {**dict(params.pop("settings", ())), **params}
         for name in merged:
             _check_parameter(name)
-        _check_positive("XGBoost", "rounds", rounds)
+        check_positive("XGBoost", "rounds", rounds)
         if early_stopping is not None:
-            _check_positive("XGBoost", "early_stopping", early_stopping)
+            check_positive("XGBoost", "early_stopping", early_stopping)
         object.__setattr__(self, "rounds", rounds)
         object.__setattr__(self, "early_stopping", early_stopping)
-        object.__setattr__(self, "settings", tuple(sorted((k, _freeze(v)) for k, v in merged.items())))
+        object.__setattr__(self, "settings", tuple(sorted((k, freeze(v)) for k, v in merged.items())))
 
     @property
     def params(self) -> dict[str, Any]:
         """XGBoost's parameters as a new dict."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in self.settings}
+
+    def check(self, task: str) -> None:
+        """Any task."""
 
     def updated(self, **changes: Any) -> XGBoost:
         """A copy with other parameters or rounds.
@@ -116,10 +126,32 @@ class XGBoost:
         given = {"rounds": self.rounds, "early_stopping": self.early_stopping, **self.params, **changes}
         return XGBoost(**given)
 
+    def task(self) -> str | None:
+        """The task of its objective.
+
+        Raises:
+            ConfigError: An objective that raylake does not support.
+        """
+        objective = self.params.get("objective")
+        if objective is None:
+            return None
+        if objective in _OBJECTIVE_TASKS:
+            return _OBJECTIVE_TASKS[objective]
+        if str(objective).startswith(("reg:", "count:")):
+            return "regression"
+        raise ConfigError(
+            f"XGBoost objective {objective!r} is not supported: use binary:logistic, multi:softprob, reg:… or count:…"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able copy."""
         extra = {} if self.early_stopping is None else {"early_stopping": self.early_stopping}
-        return {"kind": "xgboost", "rounds": self.rounds, **extra, **self.params}
+        return {"kind": self.kind, "rounds": self.rounds, **extra, **self.params}
+
+    @classmethod
+    def from_dict(cls, found: dict[str, Any]) -> XGBoost:
+        """The inverse of `to_dict`."""
+        return cls(**found)
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -127,9 +159,10 @@ class Lightning:
     """A PyTorch Lightning module over float32 matrices.
 
     The class is imported by its path when the model is loaded, so it must live in an importable module. It is
-    called as ``Class(inputs=<number of columns>, task="binary"|"regression", **kwargs)``; ``training_step`` gets
-    ``(x, y)`` with x float32 (batch, inputs) and y float32 (batch,); ``forward(x)`` returns logits (binary) or
-    values (regression), float32 (batch,).
+    called as ``Class(inputs=<number of columns>, task="binary"|"multiclass"|"regression", **kwargs)``, with
+    ``classes=<number>`` too when there are several; ``training_step`` gets ``(x, y)`` with x float32 (batch, inputs)
+    and y float32 (batch,), the number of the class for several; ``forward(x)`` returns logits (binary) or values
+    (regression), float32 (batch,), or logits (batch, classes).
 
     Attributes:
         module: ``package.module:Class``, or the class itself.
@@ -142,6 +175,11 @@ class Lightning:
         >>> Lightning("raylake.train.modules:TabularMLP", {"hidden": (8,)}, max_epochs=2).options
         {'hidden': [8], 'lr': 0.001}
     """
+
+    kind: ClassVar[str] = "lightning"
+    flavour: ClassVar[str] = "torch"
+    loop: ClassVar[Loop] = Loop("torch_loop:train_torch", "ray.train.torch:TorchTrainer")
+    takes: ClassVar[str] = "dense"
 
     module: str
     kwargs: tuple[tuple[str, Any], ...]
@@ -163,10 +201,10 @@ class Lightning:
                 f"module {path!r} cannot be imported by a worker: "
                 "name a class of an importable file as 'package.module:Class'"
             )
-        _check_positive("Lightning", "max_epochs", max_epochs)
-        _check_positive("Lightning", "batch_size", batch_size)
+        check_positive("Lightning", "max_epochs", max_epochs)
+        check_positive("Lightning", "batch_size", batch_size)
         object.__setattr__(self, "module", path)
-        object.__setattr__(self, "kwargs", tuple(sorted((k, _freeze(v)) for k, v in dict(kwargs).items())))
+        object.__setattr__(self, "kwargs", tuple(sorted((k, freeze(v)) for k, v in dict(kwargs).items())))
         object.__setattr__(self, "max_epochs", max_epochs)
         object.__setattr__(self, "batch_size", batch_size)
         object.__setattr__(self, "lr", float(lr))
@@ -177,20 +215,33 @@ class Lightning:
         found = {name: list(value) if isinstance(value, tuple) else value for name, value in self.kwargs}
         return {**found, "lr": self.lr}
 
+    def check(self, task: str) -> None:
+        """Any task."""
+
     def updated(self, **changes: Any) -> Lightning:
         """A copy with other values; names that are no field of this class go to `kwargs`."""
         ours = {name: changes.pop(name) for name in ("max_epochs", "batch_size", "lr") if name in changes}
         return replace(self, kwargs=tuple({**dict(self.kwargs), **changes}.items()), **ours)
 
+    def task(self) -> str | None:
+        """Any: the module is told."""
+        return None
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able copy."""
         return {
-            "kind": "lightning",
+            "kind": self.kind,
             "module": self.module,
             "max_epochs": self.max_epochs,
             "batch_size": self.batch_size,
             **self.options,
         }
+
+    @classmethod
+    def from_dict(cls, found: dict[str, Any]) -> Lightning:
+        """The inverse of `to_dict`."""
+        ours = {name: found[name] for name in ("module", "max_epochs", "batch_size", "lr")}
+        return cls(kwargs={name: value for name, value in found.items() if name not in ours}, **ours)
 
 
 def MLP(  # noqa: N802 (reads as a value, like the other trainers)
@@ -210,9 +261,6 @@ def MLP(  # noqa: N802 (reads as a value, like the other trainers)
     return Lightning(MLP_MODULE, {"hidden": tuple(hidden), "dropout": dropout}, epochs, batch_size, lr)
 
 
-Trainer = XGBoost | Lightning
-
-
 def _check_parameter(name: str) -> None:
     if name in _OURS:
         raise ConfigError(f"XGBoost parameter {name!r} is set by raylake: use {_OURS[name]}")
@@ -223,12 +271,3 @@ def _check_parameter(name: str) -> None:
     raise ConfigError(
         f"XGBoost has no parameter {name!r}: {hint}Known parameters: {', '.join(sorted(XGBOOST_PARAMETERS))}"
     )
-
-
-def _check_positive(owner: str, name: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigError(f"{owner}({name}={value!r}) is not valid: use a whole number of 1 or more")
-
-
-def _freeze(value: Any) -> Any:
-    return tuple(_freeze(item) for item in value) if isinstance(value, list | tuple) else value

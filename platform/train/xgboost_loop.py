@@ -9,8 +9,8 @@ from .flavours import XGBOOST_FILE
 from .job import Fitted, Job, Rows, worker_rows
 from .trainers import XGBoost
 
-_MEASURES = {"binary": ("logloss", "auc"), "regression": ("rmse",)}
-_OBJECTIVES = {"binary": "binary:logistic", "regression": "reg:squarederror"}
+_MEASURES = {"binary": ("logloss", "auc"), "multiclass": ("mlogloss",), "regression": ("rmse",)}
+_OBJECTIVES = {"binary": "binary:logistic", "multiclass": "multi:softprob", "regression": "reg:squarederror"}
 
 
 def train_xgboost(job: Job) -> Fitted:
@@ -40,7 +40,7 @@ def boost(job: Job, train: Rows, valid: Rows | None) -> tuple[Any, dict[str, lis
     trainer = job.trainer
     if not isinstance(trainer, XGBoost):
         raise TypeError(f"XGBoost loop got {type(trainer).__name__}")
-    params = parameters(trainer, job.task, seed=job.seed, threads=job.threads, gpu=job.gpu)
+    params = parameters(trainer, job.task, seed=job.seed, threads=job.threads, gpu=job.gpu, classes=len(job.classes))
     inputs = matrix(train, job.matrix_columns, trainer, job.threads)
     evals = [(inputs, "train")]
     if valid is not None:
@@ -61,13 +61,14 @@ def boost(job: Job, train: Rows, valid: Rows | None) -> tuple[Any, dict[str, lis
     return booster, history
 
 
-def parameters(trainer: XGBoost, task: str, *, seed: int, threads: int, gpu: bool) -> dict[str, Any]:
+def parameters(trainer: XGBoost, task: str, *, seed: int, threads: int, gpu: bool, classes: int = 0) -> dict[str, Any]:
     """XGBoost's parameters: the trainer's over our defaults."""
     return {
         "objective": _OBJECTIVES[task],
         "eval_metric": list(_MEASURES[task]),
         "tree_method": "hist",
         "verbosity": 0,
+        **({"num_class": classes} if task == "multiclass" else {}),
         **trainer.params,
         "seed": seed,
         "nthread": threads,

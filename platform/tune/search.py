@@ -19,10 +19,11 @@ from ..train.compute import resolve
 from ..train.environment import environment
 from ..train.evaluate import check_metric
 from ..train.job import Rows
-from ..train.plan import Plan, labels_of, make_plan
+from ..train.labels import labels_of
+from ..train.plan import Plan, make_plan
 from ..train.recorded import closing
 from .interrupt import restored_signals
-from .space import Domain, check_space, contains
+from .space import Domain, Searchable, check_space, contains, searchable
 
 _STEPS = 10
 _MODES = ("max", "min")
@@ -90,7 +91,7 @@ def search(
         >>> sorted(study.best_params), len(study.trials), study.best_value > 0.8
         (['learning_rate', 'max_depth'], 2, True)
     """
-    check_space(space, spec.trainer)
+    check_space(space, searchable(spec.trainer))
     if trials < 1 or (concurrency is not None and concurrency < 1):
         raise ConfigError(f"trials={trials!r}, concurrency={concurrency!r} is not valid: use 1 or more")
     if spec.validation == 0:
@@ -184,7 +185,9 @@ def _trainable(spec: Spec, plan: Plan, space: Mapping[str, Domain], threads: int
 
     from .trials import BoostTrial, EpochTrial, Setting
 
-    setting = Setting(spec.trainer, plan.matrix_columns, plan.task, spec.seed, threads, _stride(spec, space))
+    setting = Setting(
+        searchable(spec.trainer), plan.matrix_columns, plan.task, spec.seed, threads, _stride(spec, space)
+    )
     train = Rows(plan.matrix(plan.train, training=True), labels_of(plan.train.column(plan.label)))
     valid = Rows(plan.matrix(plan.valid), labels_of(plan.valid.column(plan.label)))
     kind = BoostTrial if isinstance(spec.trainer, XGBoost) else EpochTrial
@@ -219,7 +222,8 @@ def _searcher(spec: Spec, space: Mapping[str, Domain], goal: Mapping[str, Any]) 
             seed=goal["seed"], n_startup_trials=min(10, max(3, goal["trials"] // 3)), constant_liar=True
         )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    given = spec.trainer.params if isinstance(spec.trainer, XGBoost) else spec.trainer.options
+    trainer: Searchable = searchable(spec.trainer)
+    given = trainer.params if isinstance(trainer, XGBoost) else trainer.options
     known = {name: given[name] for name in space if name in given}
     distributions = {name: domain.distribution() for name, domain in space.items()}
     inside = len(known) == len(space) and all(contains(space[name], value) for name, value in known.items())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core import ConfigError
 from ..train import Lightning, XGBoost
+from ..train.trainer import Trainer
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -59,6 +60,7 @@ class Choice:
 
 
 Domain = Integer | Real | Choice
+Searchable = XGBoost | Lightning
 
 
 def integer(low: int, high: int, *, log: bool = False) -> Integer:
@@ -109,6 +111,24 @@ def choice(*values: Any) -> Choice:
     if strange:
         raise ConfigError(f"choice({strange[0]!r}) is not valid: use text, numbers, booleans or None")
     return Choice(tuple(values))
+
+
+def searchable(trainer: Trainer) -> Searchable:
+    """The trainer, if its parameters can be searched.
+
+    Raises:
+        ConfigError: A trainer that does not train in steps that a search can stop.
+
+    Example:
+        >>> searchable(XGBoost(5)).rounds
+        5
+    """
+    if not isinstance(trainer, XGBoost | Lightning):
+        raise ConfigError(
+            f"a search takes train.XGBoost, train.Lightning and train.MLP, not {type(trainer).__name__}: "
+            "fit it with train.fit for each of the values"
+        )
+    return trainer
 
 
 def check_space(space: Mapping[str, Domain], trainer: XGBoost | Lightning) -> None:

@@ -9,11 +9,9 @@ import xgboost
 
 from raylake import train
 from raylake.core import ArtifactCorrupt, ConfigError, InvalidName, NotFound, SchemaMismatch
-from raylake.train.fit import _complete
+from raylake.train.complete import complete
 from raylake.train.job import Job
 from raylake.train.plan import make_plan
-from raylake.train.torch_loop import train_torch
-from raylake.train.xgboost_loop import train_xgboost
 
 
 def trained(ws, spec: train.Spec, folder: Path) -> tuple[Path, pa.Table]:
@@ -22,11 +20,10 @@ def trained(ws, spec: train.Spec, folder: Path) -> tuple[Path, pa.Table]:
     job = Job(
         ws, plan.table, plan.columns, plan.label, plan.event_time, plan.task, plan.split,
         plan.recipe.to_json() if plan.recipe else "", plan.matrix_columns, spec.trainer, spec.seed, 1, 1, False,
+        plan.signature.classes,
     )  # fmt: skip
-    fitted = (train_xgboost if isinstance(spec.trainer, train.XGBoost) else train_torch)(job)
     folder.mkdir()
-    (folder / fitted.file).write_bytes(fitted.content)
-    _complete(folder, spec, plan, "run")
+    complete(folder, spec, plan, "run", spec.trainer.loop.function()(job))
     return folder, plan.valid
 
 
@@ -79,6 +76,7 @@ def test_the_folder_carries_all_that_serving_needs(boosted):
     np.testing.assert_allclose(model.reference["score"].to_numpy(), model.predict(model.reference), rtol=1e-6)
     assert model.info["libraries"]["xgboost"] == xgboost.__version__
     assert sorted(path.name for path in folder.iterdir()) == [
+        "features.json",
         "model.json",
         "model.ubj",
         "recipe.json",

@@ -91,7 +91,9 @@ def spoil(rows: pa.Table, label: pa.Array) -> pa.Table:
         (lambda rows: rows.slice(0, 0), DataError, "0 rows"),
         (lambda rows: spoil(rows, pa.array([None, *[True, False] * 50][:100])), DataError, "null in 1 of 100 rows"),
         (lambda rows: spoil(rows, pa.array([True] * 100)), DataError, "needs both classes"),
-        (lambda rows: spoil(rows, pa.array(["yes"] * 100)), SchemaMismatch, "is string"),
+        (lambda rows: spoil(rows, pa.array(["yes"] * 100)), DataError, "is yes in all 80 training rows"),
+        (lambda rows: spoil(rows, rows["at"]), SchemaMismatch, "is timestamp"),
+        (lambda rows: spoil(rows, pa.array([float("nan"), *[1.0, 0.0] * 50][:100])), DataError, "null in 1 of 100"),
     ],
 )
 def test_labels_that_cannot_be_learned(ws, frame, training, change, error, message):
@@ -125,7 +127,7 @@ def test_validation_that_means_nothing(ws, frame, training, validation):
 
 
 def test_objectives_that_are_not_supported(ws, frame, training):
-    with pytest.raises(ConfigError, match="multi:softprob"):
-        make_plan(ws, train.Spec(train.XGBoost(objective="multi:softprob"), training(ws, frame(50))))
+    with pytest.raises(ConfigError, match="rank:ndcg"):
+        make_plan(ws, train.Spec(train.XGBoost(objective="rank:ndcg"), training(ws, frame(50))))
     with pytest.raises(DataError, match="a binary label is 0/1"):
         make_plan(ws, train.Spec(train.XGBoost(objective="binary:logistic"), training(ws, frame(50), "minutes")))

@@ -4,6 +4,7 @@ from .access import AuditRow, TokenRow
 from .artifacts import ArtifactEntryRow
 from .base import MAPPERS, Row
 from .catalog import TableVersionRow
+from .evaluations import EvaluationRow
 from .features import FeatureDefinitionRow
 from .governance import ColumnInfoRow, TableInfoRow
 from .journal import AlertRow, EventRow
@@ -50,6 +51,7 @@ __all__ = [
     "DeploymentRow",
     "DriftReportRow",
     "EdgeRow",
+    "EvaluationRow",
     "EventRow",
     "LoggedModelMetricRow",
     "LoggedModelParamRow",
