@@ -50,7 +50,8 @@ def test_tables_are_the_same_after_thirty_kills(ray_ws: Workspace) -> None:
     assert not order, f"{len(order)} of {sum(KILLS.values())} kills found no victim in time"
     found = [pipelines.show(ray_ws, run) for run in runs.values()]
     assert {run.state for run in found} == {"finished"}
-    assert sum(step.attempt > 1 for run in found for step in run.steps) >= 10, "steps were really interrupted"
+    again = sum(max(step.attempt - 1, 0) for run in found for step in run.steps)
+    assert again >= 10, f"steps were really interrupted: {again} further attempts"
     for name in runs:
         check(ray_ws, name)
 
