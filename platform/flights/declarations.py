@@ -1,4 +1,4 @@
-"""What the flight story declares: three sources, three feature views, calendar features, one feature set.
+"""What the flight story declares: three sources, four feature views, calendar features, one feature set.
 
 The question: at its scheduled departure, will this flight arrive more than 15 minutes late? Only what is known by
 then may be used. The delay of the flight's own departure is not, and is no feature.
@@ -139,6 +139,36 @@ def departures_only(table: pa.Table) -> pa.Table:
     return table.filter(pc.is_valid(table["departed_at"]))
 
 
+def reported_arrivals(table: pa.Table) -> pa.Table:
+    """Flights that did arrive, with `reported_at`: when how late they were can be known.
+
+    The files tell how long a flight was in the air, not when it reached its gate in UTC: an hour for taxiing and the
+    report is added.
+
+    Example:
+        >>> departed = pa.array([datetime(2013, 1, 1, 10, 17, tzinfo=UTC)] * 2, INSTANT)
+        >>> flown = pa.table({"departed_at": departed, "air_time": [53.0, None], "arr_delay": [3.0, None]})
+        >>> [f"{moment:%H:%M}" for moment in reported_arrivals(flown)["reported_at"].to_pylist()]
+        ['12:10']
+    """
+    reported = pc.add(table["departed_at"], _minutes(pc.add(table["air_time"], 60.0)))
+    table = table.append_column("reported_at", reported)
+    # A null created time would mean: known at departure.
+    return table.filter(pc.and_(pc.is_valid(table["reported_at"]), pc.is_valid(table["arr_delay"])))
+
+
+def aircraft_age(table: pa.Table) -> pa.Table:
+    """Years since the aircraft was made, from the request's moment and the looked-up year.
+
+    Example:
+        >>> asked = pa.table({"scheduled_at": [datetime(2013, 7, 1, tzinfo=UTC)] * 2, "year": [1999.0, None]})
+        >>> aircraft_age(asked)["aircraft_age"].to_pylist()
+        [14.0, None]
+    """
+    now = pc.cast(pc.year(table["scheduled_at"]), pa.float64())
+    return pa.table({"aircraft_age": pc.subtract(now, table["year"])})
+
+
 def sources(files: FlightFiles) -> tuple[data.Source, data.Source, data.Source]:
     """The three feeds (flights, weather, planes), each with its own pipeline and expectations.
 
@@ -220,6 +250,22 @@ CONGESTION = features.FeatureView(
     ttl="3h",
     description="How late the departures of the origin were in the hours before",
 )
+ARRIVALS = features.FeatureView(
+    "arrivals",
+    features.Entity("destination", ("dest",)),
+    event_time="departed_at",
+    created_time="reported_at",
+    table="flights",
+    transform=reported_arrivals,
+    window=(
+        features.Rolling("arr_delay", over="6h", agg="mean", name="arrival_delay_mean_6h"),
+        features.Rolling("arr_delay", over="6h", agg="share_above:15", name="arrival_late_share_6h"),
+        features.Rolling("arr_delay", over="6h", agg="last", name="arrival_delay_last"),
+    ),
+    ttl="12h",
+    units={"arrival_delay_mean_6h": "minutes", "arrival_delay_last": "minutes"},
+    description="How late flights to the destination arrived, as far as it was reported",
+)
 AIRCRAFT = features.FeatureView(
     "aircraft",
     features.Entity("aircraft", ("tailnum",)),
@@ -231,9 +277,12 @@ AIRCRAFT = features.FeatureView(
 CALENDAR = features.OnDemand(
     "calendar", inputs=("scheduled_at",), function=calendar, outputs=("minute_of_day", "weekday")
 )
+AIRCRAFT_AGE = features.OnDemand(
+    "aircraft-age", inputs=("scheduled_at", "year"), function=aircraft_age, outputs=("aircraft_age",)
+)
 LATE_ARRIVAL = features.FeatureSet(
     "late-arrival",
-    features=(WEATHER, CONGESTION, AIRCRAFT, CALENDAR),
+    features=(WEATHER, CONGESTION, ARRIVALS, AIRCRAFT, CALENDAR, AIRCRAFT_AGE),
     passthrough=("carrier", "origin", "dest", "distance"),
 )
-VIEWS = (WEATHER, CONGESTION, AIRCRAFT)
+VIEWS = (WEATHER, CONGESTION, ARRIVALS, AIRCRAFT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -48,6 +49,12 @@ def _scrambled(table: pa.Table, moment: str, columns: list[str]) -> pa.Table:
     return table
 
 
+def _reported(flights: pa.Table) -> pa.ChunkedArray:
+    """When an arrival can be known at the earliest: an hour after the time in the air."""
+    minutes = pc.add(flights["air_time"], 60.0)
+    return pc.add(flights["departed_at"], pc.cast(pc.cast(pc.multiply(minutes, 60e6), pa.int64()), pa.duration("us")))
+
+
 def test_the_label_and_the_flights_own_delay_are_no_features() -> None:
     schema = pa.schema([("scheduled_at", INSTANT), ("distance", pa.float64())])
     schema = pa.unify_schemas([schema, pa.schema([(n, pa.string()) for n in ("carrier", "origin", "dest", "tailnum")])])
@@ -60,11 +67,16 @@ def test_whatever_happens_later_changes_no_feature(raw: dict[str, pa.Table]) -> 
     assert labels.num_rows > 1000
     before = _joined(raw, labels)
     future = {
-        "flights": _scrambled(raw["flights"], "departed_at", ["dep_delay"]),
+        "flights": _scrambled(
+            _scrambled(raw["flights"], "departed_at", ["dep_delay"]).append_column("r", _reported(raw["flights"])),
+            "r",
+            ["arr_delay"],
+        ).drop(["r"]),
         "weather": _scrambled(raw["weather"], "observed_at", ["temp", "wind_speed", "precip", "visib"]),
         "planes": raw["planes"],
     }
     assert not future["flights"]["dep_delay"].equals(raw["flights"]["dep_delay"])
+    assert before["arrival_delay_mean_6h"].null_count < before.num_rows / 5
     assert _joined(future, labels).equals(before)
 
 
@@ -75,12 +87,13 @@ def test_the_same_features_by_brute_force(raw: dict[str, pa.Table]) -> None:
     left = (
         raw["flights"]
         .filter(pc.field("departed_at") <= NOW)
-        .filter(pc.field("departed_at") >= START - timedelta(hours=6))
+        .filter(pc.field("departed_at") >= START - timedelta(hours=18))
     )
     departed = left.select(["origin", "departed_at", "dep_delay"]).to_pylist()
     weather = (
         raw["weather"].filter(pc.field("observed_at") <= NOW).select(["origin", "observed_at", "temp"]).to_pylist()
     )
+    arrived = left.append_column("r", _reported(left)).filter(pc.is_valid(pc.field("r"))).to_pylist()
     built = dict(zip(raw["planes"]["tailnum"].to_pylist(), raw["planes"]["year"].to_pylist(), strict=True))
     for row, answer in zip(chosen.to_pylist(), found, strict=True):
         now = row["scheduled_at"]
@@ -90,6 +103,8 @@ def test_the_same_features_by_brute_force(raw: dict[str, pa.Table]) -> None:
         temp = max(seen, key=lambda w: w["observed_at"])["temp"] if seen else None
         assert answer["temp"] == temp
         assert answer["year"] == built.get(row["tailnum"])
+        assert answer["aircraft_age"] == (None if answer["year"] is None else 2013 - answer["year"])
+        assert answer["arrival_delay_mean_6h"] == _arrivals(arrived, row["dest"], now)
         known = [d for d in departed if d["origin"] == row["origin"] and d["departed_at"] <= now]
         last = max((d["departed_at"] for d in known), default=None)
         if last is None or now - last > timedelta(hours=3):
@@ -99,3 +114,13 @@ def test_the_same_features_by_brute_force(raw: dict[str, pa.Table]) -> None:
         assert answer["departures_2h"] == len(recent)
         assert answer["delay_mean_2h"] == pytest.approx(np.mean(recent), abs=1e-6)
         assert answer["late_share_2h"] == pytest.approx(np.mean([x > 15 for x in recent]), abs=1e-9)
+
+
+def _arrivals(arrived: list[dict[str, Any]], dest: str, now: datetime) -> Any:
+    """Mean delay of what was reported by now, over six hours up to the last such departure."""
+    known = [flight for flight in arrived if flight["dest"] == dest and flight["r"] <= now]
+    last = max((flight["departed_at"] for flight in known), default=None)
+    if last is None or now - last > timedelta(hours=12):
+        return None
+    recent = [flight["arr_delay"] for flight in known if last - timedelta(hours=6) < flight["departed_at"]]
+    return pytest.approx(np.mean(recent), abs=1e-6)
