@@ -98,12 +98,10 @@ class OnlineStores:
         if not asked:
             raise InvalidRequest("no feature is asked for: give features or feature_service", field="features")
         views = tuple(self.view(ws, view) for view in asked)
-        for view, wanted in zip(views, asked.values(), strict=True):
+        for found_view, wanted in zip(views, asked.values(), strict=True):
             for feature in wanted:
-                if feature not in view.feature_columns:
-                    told = (
-                        f"view {view.name!r} has no feature {feature!r:.200}; it has {', '.join(view.feature_columns)}"
-                    )
+                if feature not in found_view.feature_columns:
+                    told = f"view {found_view.name!r} has no feature {feature!r:.200}; it has {', '.join(found_view.feature_columns)}"
                     raise InvalidRequest(told, field="features")
         return Wanted(LookUp(self.store(ws), views, same_names=True), tuple(map(tuple, asked.values())), None)
 
