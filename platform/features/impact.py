@@ -166,8 +166,7 @@ def _codes(column: pa.ChunkedArray) -> Matrix:
     """The number of each value among the sorted values; NaN for null."""
     values = np.unique(np.asarray(column.drop_null().to_pylist()))
     places = pc.index_in(column, pa.array(values.tolist(), column.type))
-    found: Matrix = places.to_numpy()
-    return found.astype(np.int64) if not column.null_count else found.astype(np.float64)
+    return np.asarray(places.to_numpy(), dtype=np.float64 if column.null_count else np.int64)
 
 
 def _numbers(column: pa.ChunkedArray) -> Matrix:
@@ -177,5 +176,4 @@ def _numbers(column: pa.ChunkedArray) -> Matrix:
     if kind in ("timestamp", "date"):
         column = column.cast(pa.timestamp("us", tz="UTC") if kind == "timestamp" else pa.date32())
         column = column.cast(pa.int64() if kind == "timestamp" else pa.int32())
-    numbers: Matrix = column.cast(pa.float64()).to_numpy().astype(np.float32)
-    return numbers
+    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float32)

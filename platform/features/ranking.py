@@ -12,7 +12,6 @@ import numpy as np
 
 from .. import data, registry
 from ..core import ConfigError, Node, Workspace, ensure_ray
-from ..data.ray_tasks import task_errors
 from .catalogue import remember
 from .feature_set import FeatureSet
 from .impact import METHODS, Sample, sample_of, score, scores_of
@@ -328,6 +327,8 @@ def _runner(ws: Workspace, sample: Sample, engine: str) -> Callable[..., list[An
 
     def by_ray(work: Callable[..., Any], given: Sample, calls: list[tuple[Any, ...]]) -> list[Any]:
         import ray
+
+        from ..data.ray_tasks import task_errors  # loads Ray
 
         ensure_ray(ws)
         shared, task = ray.put(given), ray.remote(work)

@@ -85,7 +85,7 @@ def join_on_ray(
             found += more
     attach = ray.remote(_attach)
     done = [attach.remote(block, count, *found) for block, found in zip(rows, answers, strict=True)]
-    first = _finished(ray.get(done.pop(0)), bound, asked)
+    first = _finished(_take(done.pop(0)), bound, asked)
     return pa.RecordBatchReader.from_batches(first.schema, _in_order(first, done, bound, asked))
 
 
@@ -119,6 +119,15 @@ def _attach(block: pa.Table, count: int, *answers: pa.Table) -> pa.Table:
     return block
 
 
+def _take(block: Any) -> pa.Table:
+    import ray
+
+    from ..data.ray_tasks import task_errors  # loads Ray
+
+    with task_errors("a training set"):
+        return ray.get(block)
+
+
 def _finished(joined: pa.Table, bound: FeatureSet, asked: Asked) -> pa.Table:
     from .training import check_rows_alone
 
@@ -128,11 +137,9 @@ def _finished(joined: pa.Table, bound: FeatureSet, asked: Asked) -> pa.Table:
 
 
 def _in_order(first: pa.Table, others: list[Any], bound: FeatureSet, asked: Asked) -> Iterator[pa.RecordBatch]:
-    import ray
-
     yield from first.to_batches()
     while others:
-        block = _finished(ray.get(others.pop(0)), bound, asked)  # its reference is let go, so Ray frees the block
+        block = _finished(_take(others.pop(0)), bound, asked)  # its reference is let go, so Ray frees the block
         yield from block.cast(first.schema).to_batches()
 
 
