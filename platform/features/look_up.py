@@ -166,7 +166,7 @@ class _View:
                     return _NOBODY
                 raise self._refusal(keys, name, kind, row)
             parts.append(part)
-        return self._codec.key(parts)  # type: ignore[arg-type]
+        return self._codec.key(parts)
 
     def all_keys(self, rows: Sequence[Keys]) -> list[bytes]:
         if len(self._keys) == 1:

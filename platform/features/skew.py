@@ -186,9 +186,11 @@ def _numeric(dtype: pa.DataType) -> bool:
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:
     filled = column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
-    return np.nan_to_num(filled.cast(pa.float64(), safe=False).to_numpy())
+    numbers: np.ndarray = np.nan_to_num(filled.cast(pa.float64(), safe=False).to_numpy())
+    return numbers
 
 
 def _missing(column: pa.ChunkedArray) -> np.ndarray:
     """Null, or no number."""
-    return pc.is_null(column, nan_is_null=True).to_numpy().astype(bool)
+    missing: np.ndarray = pc.is_null(column, nan_is_null=True).to_numpy().astype(bool)
+    return missing
