@@ -111,7 +111,8 @@ class OnlineStores:
         for found_view, wanted in zip(views, asked.values(), strict=True):
             for feature in wanted:
                 if feature not in found_view.feature_columns:
-                    told = f"view {found_view.name!r} has no feature {feature!r:.200}; it has {', '.join(found_view.feature_columns)}"
+                    known = ", ".join(found_view.feature_columns)
+                    told = f"view {found_view.name!r} has no feature {feature!r:.200}; it has {known}"
                     raise InvalidRequest(told, field="features")
         return Wanted(LookUp(self.store(ws), views, same_names=True), tuple(map(tuple, asked.values())), None)
 
