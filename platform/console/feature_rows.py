@@ -47,6 +47,21 @@ def values_of(view: FeatureView, frame: Mapping[str, Sequence[Any]]) -> pa.Table
     return _typed(given, view.schema)
 
 
+def rows_of_request(frame: Mapping[str, list[Any]]) -> pa.Table:
+    """Columns of JSON values as a table.
+
+    Raises:
+        InvalidRequest: A column mixes types.
+    """
+    columns = {}
+    for name, values in frame.items():
+        try:
+            columns[name] = pa.array(values)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+            raise InvalidRequest(f"column {name!r} cannot be read: {error}", field=name) from error
+    return pa.table(columns)
+
+
 def _typed(frame: Mapping[str, Sequence[Any]], fields: Sequence[pa.Field] | pa.Schema) -> pa.Table:
     lengths = {name: len(values) for name, values in frame.items()}
     if len(set(lengths.values())) != 1:

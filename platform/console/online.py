@@ -6,11 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from .. import features, registry
+from .. import registry
 from ..core import InvalidRequest, Workspace
-from ..features import FeatureSet, FeatureView, LookUp, OnlineStore
+
+if TYPE_CHECKING:
+    from ..features import FeatureSet, FeatureView, LookUp, OnlineStore
 
 _FRESH_SECONDS = 1.0
 _MOST = 1_000  # remembered at once: callers choose the names
@@ -42,6 +44,8 @@ class OnlineStores:
 
     def store(self, ws: Workspace) -> OnlineStore:
         """The store of a workspace, opened at its first use."""
+        from .. import features  # not before it is needed: it loads polars and pandas
+
         with self._lock:
             found = self._open.get(ws)
             if found is None:
@@ -54,6 +58,8 @@ class OnlineStores:
         Raises:
             NotFound: None is; the message lists what there is.
         """
+        from .. import features
+
         plain, _, version = name.partition("@")
         return self._remember(
             ("view", ws, name),
@@ -62,6 +68,8 @@ class OnlineStores:
 
     def feature_set(self, ws: Workspace, name: str) -> FeatureSet:
         """The feature set that is online as ``name`` or ``name@version``."""
+        from ..features import FeatureSet
+
         plain, _, version = name.partition("@")
         return self._remember(
             ("set", ws, name),
@@ -85,6 +93,8 @@ class OnlineStores:
             self._open.clear()
 
     def _find(self, ws: Workspace, service: str | None, names: Sequence[str]) -> Wanted:
+        from ..features import LookUp
+
         if service:
             found = self.feature_set(ws, service)
             views = found.views

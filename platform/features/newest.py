@@ -101,5 +101,5 @@ def complete(table: pa.Table, names: Sequence[str]) -> pa.Table:
 
 
 def _micros(column: pa.ChunkedArray, name: str) -> np.ndarray:
-    micros: np.ndarray = cast_column(column, TIMESTAMP, name, "values").cast(pa.int64()).to_numpy()
-    return micros
+    moments: np.ndarray = cast_column(column, TIMESTAMP, name, "values").cast(pa.int64()).to_numpy()
+    return moments

@@ -39,15 +39,61 @@ def item(key: str, event: int, text: str = "", created: int | None = None) -> tu
     return key.encode(), rank(event, event if created is None else created) + text.encode()
 
 
-class OnlineStoreContract:
-    """What every `raylake.features.OnlineStore` must do. Needs a fixture `open_store`: a picklable callable that
-    opens the same store, empty at the start of the test, each time it is called."""
+class OnlineCorrections:
+    """The part of the contract about what is taken back, looked through and no longer kept."""
 
     @pytest.fixture
     def store(self, open_store: OpenStore) -> Iterator[OnlineStore]:
         """The store, open."""
         with open_store() as store:
             yield store
+
+    def test_drop_spares_what_is_not_below_a_rank(self, store: OnlineStore) -> None:
+        """As retention needs it; a prefix is bytes, not a pattern."""
+        store.put([item("v*1", -9), item("v*2", 4), item("v*3", 5), item("vx1", 1)])
+        assert store.drop(b"v*", below=rank(5, 0)) == 2
+        assert store.get_many([b"v*1", b"v*2", b"v*3", b"vx1"])[2:] == [item("", 5)[1], item("", 1)[1]]
+        assert store.count() == 2
+
+    def test_amend_takes_back_what_was_wrong_and_spares_what_is_newer(self, store: OnlineStore) -> None:
+        """An older value in the place of a deleted one, nothing in the place of the only one."""
+        store.put([item("back", 5, "wrong"), item("gone", 5), item("newer", 9, "right")])
+        limit, older = rank(5, 5), item("", 3, "before")[1]
+        corrections = [
+            (b"back", limit, older),
+            (b"gone", limit, None),
+            (b"newer", limit, older),
+            (b"absent", limit, None),
+        ]
+        assert store.amend(corrections) == 2
+        assert store.get_many([b"back", b"gone", b"newer", b"absent"]) == [older, None, item("", 9, "right")[1], None]
+        assert store.amend(corrections) == 0 == store.amend([])
+
+    def test_scan_gives_every_pair_of_a_prefix(self, store: OnlineStore) -> None:
+        """More of them than one page, beside neighbours."""
+        wanted = dict(item(f"b{n}", n, f"{n}") for n in range(10_000))
+        store.put([*wanted.items(), item("a", 1), item("c", 1)])
+        assert dict(store.scan(b"b")) == wanted and dict(store.scan(b"none")) == {}
+
+    def test_what_is_past_keeping_is_not_written(self, store: OnlineStore) -> None:
+        """The newer value is, and stays for now."""
+        now = int(time.time() * 1e6)
+        hours = 3_600_000_000
+        kept, late = item("kept", now - hours), item("late", now - 3 * hours)
+        assert store.put([kept, late], keep=timedelta(hours=2)) == 1
+        assert store.get_many([b"kept", b"late"]) == [kept[1], None]
+
+    def test_many_keys_in_one_call(self, store: OnlineStore) -> None:
+        """More than become visible together, half of them older than what is stored."""
+        store.put([item(f"{n}", n % 2 * 10) for n in range(12_345)])
+        assert store.put([item(f"{n}", 5, "x") for n in range(12_345)]) == 6_173
+        found = store.get_many([f"{n}".encode() for n in range(12_345)])
+        assert found == [item("", *((10,) if n % 2 else (5, "x")))[1] for n in range(12_345)]
+
+
+class OnlineStoreContract(OnlineCorrections):
+    """What every `raylake.features.OnlineStore` must do. Needs a fixture `open_store`: a picklable callable that
+    opens the same store, empty at the start of the test, each time it is called."""
 
     def test_it_is_an_online_store(self, store: OnlineStore) -> None:
         """The protocol's methods are there."""
@@ -107,48 +153,6 @@ class OnlineStoreContract:
         store.put([item(key, 1) for key in ("a", "b", "b1", "b2", "c")])
         assert (store.count(b"b"), store.count(), store.count(b"x")) == (3, 5, 0)
         assert (store.drop(b"b"), store.drop(b"b"), store.count()) == (3, 0, 2)
-
-    def test_drop_spares_what_is_not_below_a_rank(self, store: OnlineStore) -> None:
-        """As retention needs it; a prefix is bytes, not a pattern."""
-        store.put([item("v*1", -9), item("v*2", 4), item("v*3", 5), item("vx1", 1)])
-        assert store.drop(b"v*", below=rank(5, 0)) == 2
-        assert store.get_many([b"v*1", b"v*2", b"v*3", b"vx1"])[2:] == [item("", 5)[1], item("", 1)[1]]
-        assert store.count() == 2
-
-    def test_amend_takes_back_what_was_wrong_and_spares_what_is_newer(self, store: OnlineStore) -> None:
-        """An older value in the place of a deleted one, nothing in the place of the only one."""
-        store.put([item("back", 5, "wrong"), item("gone", 5), item("newer", 9, "right")])
-        limit, older = rank(5, 5), item("", 3, "before")[1]
-        corrections = [
-            (b"back", limit, older),
-            (b"gone", limit, None),
-            (b"newer", limit, older),
-            (b"absent", limit, None),
-        ]
-        assert store.amend(corrections) == 2
-        assert store.get_many([b"back", b"gone", b"newer", b"absent"]) == [older, None, item("", 9, "right")[1], None]
-        assert store.amend(corrections) == 0 == store.amend([])
-
-    def test_scan_gives_every_pair_of_a_prefix(self, store: OnlineStore) -> None:
-        """More of them than one page, beside neighbours."""
-        wanted = dict(item(f"b{n}", n, f"{n}") for n in range(10_000))
-        store.put([*wanted.items(), item("a", 1), item("c", 1)])
-        assert dict(store.scan(b"b")) == wanted and dict(store.scan(b"none")) == {}
-
-    def test_what_is_past_keeping_is_not_written(self, store: OnlineStore) -> None:
-        """The newer value is, and stays for now."""
-        now = int(time.time() * 1e6)
-        hours = 3_600_000_000
-        kept, late = item("kept", now - hours), item("late", now - 3 * hours)
-        assert store.put([kept, late], keep=timedelta(hours=2)) == 1
-        assert store.get_many([b"kept", b"late"]) == [kept[1], None]
-
-    def test_many_keys_in_one_call(self, store: OnlineStore) -> None:
-        """More than become visible together, half of them older than what is stored."""
-        store.put([item(f"{n}", n % 2 * 10) for n in range(12_345)])
-        assert store.put([item(f"{n}", 5, "x") for n in range(12_345)]) == 6_173
-        found = store.get_many([f"{n}".encode() for n in range(12_345)])
-        assert found == [item("", *((10,) if n % 2 else (5, "x")))[1] for n in range(12_345)]
 
     def test_keys_may_be_long_and_values_large(self, store: OnlineStore) -> None:
         """500 bytes of key, 100 kB of value, zero bytes in both."""

@@ -1,33 +1,33 @@
 """Online features over HTTP, as Feast's feature server speaks it, so that Feast's clients work unchanged.
 
-Source: `feast/feature_server.py` and `feast/infra/online_stores/remote.py` of Feast 0.67.
+Source: `feast/feature_server.py` and `feast/infra/online_stores/remote.py` of Feast 0.67. The layer of
+features is imported by the routes that need it: starting the server must not load polars and pandas.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import orjson
-import pyarrow as pa
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel, Field
 
-from ... import data, features, registry
+from ... import registry
 from ...core import InvalidRequest, NotFound, Ref, Workspace
-from ...features import FeatureReader, FeatureSet, FeatureView
-from ...features.look_up import EXPIRED, PRESENT
-from ...features.view_sources import is_changed_by_rows, source_tables
 from ..context import current_workspace
-from ..feature_rows import rows_of_table, rows_of_view, values_of
 from ..online import OnlineStores, Wanted
+
+if TYPE_CHECKING:
+    from ...features import FeatureView
 
 router = APIRouter(tags=["features"])
 _MOST_ROWS, _MOST_FEATURES = 10_000, 2_000
 _NEVER = "1970-01-01T00:00:00Z"
-_STATUSES = {PRESENT: "PRESENT", EXPIRED: "OUTSIDE_MAX_AGE"}
+_PRESENT = "present"
+_STATUSES = {_PRESENT: "PRESENT", "expired": "OUTSIDE_MAX_AGE"}
 _Name = Annotated[str, Field(max_length=300)]
 _Frame = Annotated[dict[str, list[Any]], Field(max_length=_MOST_FEATURES)]
 
@@ -93,7 +93,7 @@ def get_online_features(request: Request, body: GetOnlineFeatures) -> Response:
     results = [_result([row[name] for row in rows], ["PRESENT"] * len(rows), [_NEVER] * len(rows)) for name in names]
     for view, asked, found in zip(wanted.look.views, wanted.names, wanted.look.find_many(rows), strict=True):
         statuses = [_STATUSES.get(each.status, "NOT_FOUND") for each in found]
-        stamps = [_stamp(each.event) if each.status == PRESENT else _NEVER for each in found]
+        stamps = [_stamp(each.event) if each.status == _PRESENT else _NEVER for each in found]
         for name in asked:
             place = view.feature_columns.index(name)
             names.append(f"{view.name}__{name}" if body.full_feature_names else name)
@@ -111,6 +111,10 @@ def push(request: Request, body: Push) -> None:
 
     Views with windows or a transform need the rows before: push to ``online_and_offline``.
     """
+    from ... import data, features
+    from ...features.view_sources import is_changed_by_rows, source_tables
+    from ..feature_rows import rows_of_table, rows_of_view
+
     ws = current_workspace(request)
     table = Ref.parse(body.push_source_name)
     made = {view: {Ref.parse(name).qualified for name in source_tables(view)} for view in _online_views(ws)}
@@ -134,6 +138,9 @@ def push(request: Request, body: Push) -> None:
 @router.post("/write-to-online-store", summary="Values of a view, as Feast's remote online store writes them")
 def write_to_online_store(request: Request, body: WriteOnline) -> None:
     """Visible when this returns; older values never overwrite newer ones."""
+    from ... import features
+    from ..feature_rows import values_of
+
     ws, stores = current_workspace(request), _stores(request)
     view = stores.view(ws, body.feature_view_name)
     features.put_values(ws, view, values_of(view, body.df), store=stores.store(ws))
@@ -142,6 +149,8 @@ def write_to_online_store(request: Request, body: WriteOnline) -> None:
 @router.post("/materialize", summary="Bring online what became known between two moments")
 def materialize(request: Request, body: Materialize) -> None:
     """With ``disable_event_timestamp`` everything."""
+    from ... import features
+
     ws = current_workspace(request)
     views = _chosen(request, body.feature_views)
     if body.disable_event_timestamp:
@@ -160,6 +169,8 @@ def materialize(request: Request, body: Materialize) -> None:
 @router.post("/materialize-incremental", summary="Bring online what changed since the last time")
 def materialize_incremental(request: Request, body: MaterializeIncremental) -> None:
     """Up to `end_ts`: up to the newest version of the sources when it is not in the past."""
+    from ... import features
+
     ws = current_workspace(request)
     views = _chosen(request, body.feature_views)
     end = _moment(body.end_ts, "end_ts")
@@ -181,6 +192,8 @@ def health(request: Request) -> dict[str, str]:
 @router.get("/api/raylake/features/freshness")
 def freshness(request: Request) -> list[FreshnessAnswer]:
     """How far each view that is online is behind its source."""
+    from ... import features
+
     ws = current_workspace(request)
     return [
         FreshnessAnswer(
@@ -198,6 +211,8 @@ def freshness(request: Request) -> list[FreshnessAnswer]:
 @router.get("/api/raylake/features/metrics", response_class=PlainTextResponse)
 def metrics(request: Request) -> PlainTextResponse:
     """The same for Prometheus."""
+    from ... import features
+
     ws = current_workspace(request)
     return PlainTextResponse(features.freshness_metrics(ws, store=_stores(request).store(ws)))
 
@@ -209,6 +224,8 @@ def _stores(request: Request) -> OnlineStores:
 
 def _online_views(ws: Workspace) -> list[FeatureView]:
     """The newest version of each view that is online."""
+    from ... import features
+
     newest = {each.name: each for each in registry.online_definitions(ws, "view")}
     return [features.online_view(each) for each in newest.values()]
 
@@ -234,6 +251,9 @@ def _on_demand(
     wanted: Wanted, stores: OnlineStores, ws: Workspace, entities: Mapping[str, list[Any]], rows: int
 ) -> dict[str, list[Any]]:
     """Features of a set that are computed from the request: Feast gives their inputs among the entities."""
+    from ...features import FeatureReader, FeatureSet
+    from ..feature_rows import rows_of_request
+
     found = wanted.features
     if found is None or not found.on_demand:
         return {}
@@ -243,21 +263,6 @@ def _on_demand(
     frame.setdefault(found.event_time, [datetime.now(UTC)] * rows)
     made = FeatureReader(stores.store(ws), needed).assemble(rows_of_request(frame))
     return {name: made[name].to_pylist() for feature in found.on_demand for name in feature.outputs}
-
-
-def rows_of_request(frame: Mapping[str, list[Any]]) -> pa.Table:
-    """Columns of JSON values as a table.
-
-    Raises:
-        InvalidRequest: A column mixes types.
-    """
-    columns = {}
-    for name, values in frame.items():
-        try:
-            columns[name] = pa.array(values)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-            raise InvalidRequest(f"column {name!r} cannot be read: {error}", field=name) from error
-    return pa.table(columns)
 
 
 def _result(values: Sequence[Any], statuses: list[str], stamps: list[str]) -> dict[str, Any]:
