@@ -17,7 +17,6 @@ from ..registry import (
     Run,
     add_column_lineage,
     finish_run,
-    log_metrics,
     marked,
     put_folder,
     settle_interrupted,
@@ -29,18 +28,21 @@ from .evaluate import evaluate
 from .folder import Description, write_info, write_recipe, write_reference
 from .job import Job
 from .launch import launch
+from .live import Follower
 from .model import LoadedModel, load_model
 from .plan import Plan, labels_of, make_plan
 from .recorded import closing
+from .resume import discard_checkpoints, find_resumable
+from .row_groups import total
 from .spec import Spec
+from .survey import Survey
 from .torch_options import module_options
 from .trainers import XGBoost
 
 REFERENCE_ROWS = 20_000
-_HISTORY_POINTS = 25
 
 
-def fit(ws: Workspace, spec: Spec, *, parent: str | None = None) -> Run:
+def fit(ws: Workspace, spec: Spec, *, parent: str | None = None, resume: str | bool = False) -> Run:
     """Train `spec` on the cluster.
 
     The rows of the pinned training set before the validation rows are fitted; the stored model is then loaded
@@ -50,6 +52,8 @@ def fit(ws: Workspace, spec: Spec, *, parent: str | None = None) -> Run:
         ws: The workspace.
         spec: What to fit.
         parent: Id of the run that this one belongs to (a study).
+        resume: Id of a run of the same Spec that did not finish, to go on from its newest whole checkpoint; the
+            Compute may differ. ``True`` takes the newest such run, or begins anew when there is none.
 
     Returns:
         The finished run: parameters, metrics (``auc``, ``logloss``, ``accuracy``, ``brier`` or ``rmse``, ``mae``,
@@ -59,7 +63,8 @@ def fit(ws: Workspace, spec: Spec, *, parent: str | None = None) -> Run:
     Raises:
         ComputeUnavailable: The cluster cannot hold the workers (at once, before anything is recorded).
         DataError, SchemaMismatch, ConfigError: The training set or the Spec cannot be used; see `make_plan`.
-        TrainingFailed: A worker failed. The run is recorded as failed, without an artifact.
+        TrainingFailed: A worker failed. The run is recorded as failed, without an artifact; its checkpoints stay.
+        NotFound: The run to be resumed is unknown or has no whole checkpoint.
 
     Example:
         >>> run = fit(ws, Spec(XGBoost(rounds=20), training))
@@ -70,35 +75,41 @@ def fit(ws: Workspace, spec: Spec, *, parent: str | None = None) -> Run:
     settle_interrupted(ws)
     resources = resolve(ws, spec.compute)
     plan = make_plan(ws, spec)
-    run = _start(ws, spec, plan, resources, parent)
+    before = find_resumable(ws, spec, resume)
+    run = _start(ws, spec, plan, resources, parent, before)
     planned = time.perf_counter()
     with closing(ws, run), tempfile.TemporaryDirectory(prefix="raylake-fit-") as name:
         folder = Path(name) / "model"
-        job = _job(ws, spec, plan, resources)
-        fitted = launch(ws, job, resources, run.id)
+        job = _job(ws, spec, plan, resources, run.id, before)
+        with Follower(ws, run.id):
+            fitted = launch(ws, job, resources, run.id)
         trained = time.perf_counter()
         folder.mkdir()
         (folder / fitted.file).write_bytes(fitted.content)
         metrics = _complete(folder, spec, plan, run.id)
-        _log_history(ws, run.id, fitted.history)
         artifact = put_folder(ws, folder)
         seconds = {
             "plan_seconds": planned - started,
             "ray_train_seconds": trained - planned,
             "load_seconds": fitted.load_seconds,
             "train_seconds": fitted.train_seconds,
+            "wait_seconds": fitted.wait_seconds,
             "finish_seconds": time.perf_counter() - trained,
             "seconds": time.perf_counter() - started,
         }
         metrics = {**metrics, "rounds": float(fitted.rounds), **seconds}
-        return finish_run(ws, run.id, metrics=metrics, artifact=artifact)
+        done = finish_run(ws, run.id, metrics=metrics, artifact=artifact)
+        for finished in filter(None, (run.id, before)):
+            discard_checkpoints(ws, finished)
+        return done
 
 
-def _start(ws: Workspace, spec: Spec, plan: Plan, resources: Resources, parent: str | None) -> Run:
+def _start(ws: Workspace, spec: Spec, plan: Plan, resources: Resources, parent: str | None, before: str) -> Run:
     tags = {
         "environment": environment(),
         "resources": {"workers": resources.workers, **resources.bundle},
         "task": plan.task,
+        **({"resumes": before} if before else {}),
         "event_time": plan.event_time,
         "window": [moment.isoformat() for moment in plan.window],
         "validation_start": None if plan.split.start is None else plan.split.start.isoformat(),
@@ -111,22 +122,22 @@ def _start(ws: Workspace, spec: Spec, plan: Plan, resources: Resources, parent: 
     return run
 
 
-def _job(ws: Workspace, spec: Spec, plan: Plan, resources: Resources) -> Job:
+def _job(ws: Workspace, spec: Spec, plan: Plan, resources: Resources, run: str, before: str) -> Job:
     return Job(
         ws=ws,
-        table=plan.table,
-        columns=plan.columns,
-        label=plan.label,
-        event_time=plan.event_time,
+        run=run,
+        train=plan.part(training=True),
+        valid=None if plan.split.start is None else plan.part(training=False),
         task=plan.task,
-        split=plan.split,
-        recipe="" if plan.recipe is None else plan.recipe.to_json(),
-        matrix_columns=plan.matrix_columns,
         trainer=spec.trainer,
         seed=spec.seed,
-        workers=resources.workers,
+        alone=resources.alone,
         threads=resources.cpus,
         gpu=resources.gpus > 0,
+        parallel=spec.compute.parallel,
+        precision=spec.compute.precision,
+        checkpoints=spec.checkpoints,
+        resumes=before,
     )
 
 
@@ -168,29 +179,32 @@ def describe(spec: Spec, plan: Plan, run: str) -> Description:
 
 
 def measure(model: LoadedModel, plan: Plan) -> dict[str, float]:
-    """Metrics of `model` on the plan's validation rows, or, without any, on its training rows as ``train_*``."""
-    rows, prefix = (plan.valid, "") if plan.split.start is not None else (plan.train, "train_")
-    found = evaluate(model.predict(rows), labels_of(rows.column(plan.label)), task=plan.task)
-    counts = {"rows": float(plan.train.num_rows), "rows_validation": float(plan.valid.num_rows)}
+    """Metrics of `model` on the plan's validation rows, or, without any, on its training rows as ``train_*``.
+
+    Rows are read and scored one row group at a time; scores and labels (12 bytes a row) are what is held.
+    """
+    training = plan.split.start is None
+    scored = [(model.predict(rows), labels_of(rows.column(plan.label))) for rows in plan.tables(training=training)]
+    scores, labels = (np.concatenate(part) for part in zip(*scored, strict=True))
+    found = evaluate(scores, labels, task=plan.task)
+    counts = {"rows": float(total(plan.train_groups)), "rows_validation": float(total(plan.valid_groups))}
+    prefix = "train_" if training else ""
     return {**{f"{prefix}{name}": value for name, value in _finite(found).items() if name != "n"}, **counts}
 
 
 def reference_rows(plan: Plan, seed: int) -> pa.Table:
     """At most 20,000 rows of the training set, chosen by `seed`, in their order; input columns only."""
-    rows = pa.concat_tables([plan.train, plan.valid]).select(list(plan.columns))
-    if rows.num_rows <= REFERENCE_ROWS:
-        return rows
-    chosen = np.random.default_rng(seed).choice(rows.num_rows, REFERENCE_ROWS, replace=False)
-    return rows.take(pa.array(np.sort(chosen)))
+    groups = (plan.train_groups, plan.valid_groups)
+    counts = [total(part) for part in groups]
+    chosen = np.arange(sum(counts))
+    if len(chosen) > REFERENCE_ROWS:
+        chosen = np.sort(np.random.default_rng(seed).choice(sum(counts), REFERENCE_ROWS, replace=False, shuffle=False))
+    survey = Survey(plan.ws, plan.table)
+    limits = plan.split.training(plan.event_time), plan.split.validation(plan.event_time)
+    places = chosen[chosen < counts[0]], chosen[chosen >= counts[0]] - counts[0]
+    found = [survey.take(plan.columns, *each) for each in zip(groups, limits, places, strict=True)]
+    return pa.concat_tables(found)
 
 
 def _finite(found: Mapping[str, Any]) -> dict[str, float]:
     return {name: value for name, value in found.items() if not isinstance(value, str) and math.isfinite(value)}
-
-
-def _log_history(ws: Workspace, run: str, history: Mapping[str, list[float]]) -> None:
-    """Log evenly chosen rounds, the last included: a curve needs no thousand points."""
-    length = max((len(values) for values in history.values()), default=0)
-    for step in sorted({round(point) for point in np.linspace(0, length - 1, min(length, _HISTORY_POINTS))}):
-        values = {name: values[step] for name, values in history.items() if step < len(values)}
-        log_metrics(ws, run, values, step=step + 1)

@@ -1,7 +1,8 @@
-"""From a Spec to what a worker needs: checked labels, the split by time, the fitted recipe."""
+"""From a Spec to what a worker needs: checked labels, the split by time, the fitted recipe. Holds no rows."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,13 +13,21 @@ from numpy.typing import NDArray
 
 from ..core import ConfigError, DataError, SchemaMismatch, Workspace
 from ..data import FittedRecipe, Recipe
+from ..data import read as read_dataset
 from ..data import table as read_table
+from .matrix import labels_of, prepare
 from .preparation import default_recipe
+from .prepared import Part, Reader
+from .row_groups import Group, total
 from .signature import Signature, to_matrix
 from .spec import Spec, Window
+from .survey import MOMENT, Facts, Survey
 from .trainers import Trainer, XGBoost
 
-MOMENT = pa.timestamp("us", tz="UTC")
+__all__ = ["Plan", "Split", "labels_of", "make_plan", "make_split", "prepare"]
+
+# Training rows whose recipe is fitted in this process; more are fitted in Ray tasks.
+INLINE_BYTES = 512 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +56,10 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A checked Spec: everything about the data that driver and workers agree on.
+    """A checked Spec: everything about the data that driver and workers agree on. Holds no rows.
 
     Attributes:
+        ws: The workspace.
         table: Pinned training table, ``training.name@version``.
         columns: Input columns, in order.
         label: Label column.
@@ -59,10 +69,12 @@ class Plan:
         recipe: Fitted on the training rows, or ``None``.
         matrix_columns: Columns after the recipe, in order.
         signature: Of the rows before the recipe.
-        train: Training rows: inputs, label and event time (driver only).
-        valid: Validation rows (driver only).
+        window: Event times (UTC) of the oldest and of the newest row that the fit uses, validation rows included.
+        train_groups: Where the training rows are.
+        valid_groups: Where the validation rows are.
     """
 
+    ws: Workspace
     table: str
     columns: tuple[str, ...]
     label: str
@@ -72,22 +84,57 @@ class Plan:
     recipe: FittedRecipe | None
     matrix_columns: tuple[str, ...]
     signature: Signature
-    train: pa.Table
-    valid: pa.Table
+    window: tuple[datetime, datetime]
+    train_groups: tuple[Group, ...]
+    valid_groups: tuple[Group, ...]
 
     @property
-    def window(self) -> tuple[datetime, datetime]:
-        """Event times (UTC) of the oldest and of the newest row that the fit uses, validation rows included."""
-        ends = [pc.min_max(part.column(self.event_time).cast(MOMENT)) for part in (self.train, self.valid) if len(part)]
-        return min(end["min"].as_py() for end in ends), max(end["max"].as_py() for end in ends)
+    def train(self) -> pa.Table:
+        """The training rows (inputs, label, event time), read into memory now: for sets that fit there."""
+        return pa.concat_tables([self._nothing(), *self.tables(training=True)])
+
+    @property
+    def valid(self) -> pa.Table:
+        """The validation rows, read into memory now; see `train`."""
+        return pa.concat_tables([self._nothing(), *self.tables(training=False)])
+
+    def part(self, *, training: bool) -> Part:
+        """The training or the validation rows as workers read them."""
+        return Part(
+            ws=self.ws,
+            table=self.table,
+            columns=self.columns,
+            label=self.label,
+            recipe="" if self.recipe is None else self.recipe.to_json(),
+            matrix_columns=self.matrix_columns,
+            chosen=self.split.training(self.event_time) if training else self.split.validation(self.event_time),
+            groups=self.train_groups if training else self.valid_groups,
+            training=training,
+        )
+
+    def tables(self, *, training: bool) -> Iterator[pa.Table]:
+        """The rows of a part (inputs, label, event time), one row group at a time."""
+        part = self.part(training=training)
+        reader = Reader(part)
+        for group in part.groups:
+            yield reader.table(group, self._all_columns)
 
     def matrix(self, rows: pa.Table, *, training: bool = False) -> NDArray[np.float32]:
         """The float32 (n, len(matrix_columns)) inputs of `rows`, through the recipe."""
         return prepare(rows.select(list(self.columns)), self.recipe, self.matrix_columns, training=training)
 
+    @property
+    def _all_columns(self) -> list[str]:
+        return list(dict.fromkeys((*self.columns, self.label, self.event_time)))
+
+    def _nothing(self) -> pa.Table:
+        return read_table(self.ws, self.table, columns=self._all_columns, filter=pc.scalar(False))
+
 
 def make_plan(ws: Workspace, spec: Spec) -> Plan:
-    """Read the pinned training set, check it, split it by time and fit the recipe on the training rows.
+    """Look through the pinned training set, check it, split it by time and fit the recipe on the training rows.
+
+    The rows are read in passes, some at a time: in this process while the table is small, in Ray tasks beyond.
 
     Raises:
         SchemaMismatch: The label, the event time or a feature column is missing, or a type cannot be trained on.
@@ -99,21 +146,46 @@ def make_plan(ws: Workspace, spec: Spec) -> Plan:
     table = str(version.ref.at(version.version))
     label, moment, columns = spec.target, spec.training.event_time, tuple(spec.training.columns)
     _check_columns(table, tuple(version.schema), columns, label, moment)
-    rows = read_table(ws, table, columns=list(dict.fromkeys((*columns, label, moment))))
-    task = _task(spec, rows.column(label), table)
-    split = make_split(rows.column(moment), spec.validation, table)
-    train, valid = _part(rows, split.training(moment)), _rest(rows, split.validation(moment))
-    _check_parts(train, valid, split, task, label, table)
-    inputs = train.select(list(columns))
-    recipe = spec.recipe or default_recipe(spec.trainer, inputs.schema)
+    survey = Survey(ws, table)
+    facts = survey.facts(label, moment)
+    task = _task(spec, facts, survey.pinned.schema.field(label).type, table)
+    split = _split(survey, facts, moment, spec.validation, table)
+    chosen = split.training(moment), split.validation(moment)
+    train = survey.groups(chosen[0])
+    valid = () if chosen[1] is None else survey.groups(chosen[1])
+    _check_parts(train, valid, split, table)
+    learned = facts if chosen[0] is None else survey.facts(label, moment, chosen[0])
+    _check_classes(learned, task, label, table)
+    if chosen[1] is not None and split.end is not None:
+        facts = learned.merge(survey.facts(label, moment, chosen[1]))
+    inputs = pa.schema([survey.pinned.schema.field(name) for name in columns])
+    recipe = spec.recipe or default_recipe(spec.trainer, inputs)
+    fitted = None if recipe is None else _fit_recipe(ws, recipe, table, columns, label, chosen[0], train)
+    first = survey.pinned.read(train[0], columns, chosen[0]).slice(0, 1)
+    after = first if fitted is None else fitted.apply(first)
+    to_matrix(after, tuple(after.column_names))
+    signature = Signature.of(inputs, label, task)
+    matrix_columns = tuple(after.column_names)
+    return Plan(
+        ws, table, columns, label, moment, task, split, fitted, matrix_columns, signature, facts.window, train, valid
+    )
+
+
+def _fit_recipe(
+    ws: Workspace,
+    recipe: Recipe,
+    table: str,
+    columns: tuple[str, ...],
+    label: str,
+    chosen: pc.Expression | None,
+    groups: tuple[Group, ...],
+) -> FittedRecipe:
     _check_targets(recipe, label)
     # The label is for steps that learn from it; it never becomes an input.
-    fitted = None if recipe is None else recipe.fit(train.select([*columns, *recipe.targets]))
-    after = inputs if fitted is None else fitted.apply(inputs.slice(0, 1))
-    signature = Signature.of(inputs.schema, label, task)
-    matrix_columns = tuple(after.column_names)
-    to_matrix(after.slice(0, 1), matrix_columns)
-    return Plan(table, columns, label, moment, task, split, fitted, matrix_columns, signature, train, valid)
+    wanted = [*columns, *recipe.targets]
+    if total(groups) * len(wanted) * 8 <= INLINE_BYTES:
+        return recipe.fit(read_table(ws, table, columns=wanted, filter=chosen))
+    return recipe.fit(read_dataset(ws, table, columns=wanted, filter=chosen))
 
 
 def _check_targets(recipe: Recipe | None, label: str) -> None:
@@ -138,30 +210,33 @@ def make_split(moments: pa.ChunkedArray, validation: float | Window, table: str)
     """
     if isinstance(validation, tuple):
         return Split(*validation)
-    if moments.null_count:
-        raise DataError(f"event time of {table} is null in {moments.null_count} rows: drop these rows before training")
+    _check_moments(moments.null_count, table)
     if validation == 0:
         return Split()
     stamps = np.sort(moments.cast(MOMENT).cast(pa.int64()).to_numpy())
-    first = min(len(stamps) - 1, len(stamps) - max(1, round(validation * len(stamps))))
-    start = pa.scalar(int(stamps[first]), pa.int64()).cast(MOMENT).as_py()
+    start = pa.scalar(int(stamps[_first(len(stamps), validation)]), pa.int64()).cast(MOMENT).as_py()
     return Split(start=start)
 
 
-def prepare(
-    inputs: pa.Table, recipe: FittedRecipe | None, matrix_columns: tuple[str, ...], *, training: bool = False
-) -> NDArray[np.float32]:
-    """Inputs through the recipe, as a float32 matrix; rows that it was fitted on with ``training=True``."""
-    if recipe is not None:
-        inputs = recipe.apply_training(inputs) if training else recipe.apply(inputs)
-    return to_matrix(inputs, matrix_columns)
+def _split(survey: Survey, facts: Facts, moment: str, validation: float | Window, table: str) -> Split:
+    """As `make_split`, of event times that need not fit into memory."""
+    if isinstance(validation, tuple):
+        return Split(*validation)
+    _check_moments(facts.moment_nulls, table)
+    if validation == 0:
+        return Split()
+    stamp = survey.moment_at(moment, _first(facts.rows, validation), facts)
+    return Split(start=pa.scalar(stamp, pa.int64()).cast(MOMENT).as_py())
 
 
-def labels_of(column: pa.ChunkedArray) -> NDArray[np.float32]:
-    """Labels as float32 (n,)."""
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.uint8())
-    return np.asarray(column.cast(pa.float32(), safe=False).to_numpy())
+def _first(rows: int, validation: float) -> int:
+    """Place of the oldest validation row among `rows` in ascending order."""
+    return min(rows - 1, rows - max(1, round(validation * rows)))
+
+
+def _check_moments(nulls: int, table: str) -> None:
+    if nulls:
+        raise DataError(f"event time of {table} is null in {nulls} rows: drop these rows before training")
 
 
 def _check_columns(table: str, schema: tuple[str, ...], columns: tuple[str, ...], label: str, moment: str) -> None:
@@ -178,21 +253,21 @@ def _check_columns(table: str, schema: tuple[str, ...], columns: tuple[str, ...]
         raise SchemaMismatch(f"{table} has no feature column: build the training set from a feature set with features")
 
 
-def _task(spec: Spec, label: pa.ChunkedArray, table: str) -> str:
-    if not len(label):
+def _task(spec: Spec, facts: Facts, kind: pa.DataType, table: str) -> str:
+    if not facts.rows:
         raise DataError(f"training set {table} has 0 rows: check its labels and its `where` window")
-    if label.null_count:
+    if facts.label_nulls:
         raise DataError(
-            f"label {spec.target!r} of {table} is null in {label.null_count} of {len(label)} rows: drop these rows"
+            f"label {spec.target!r} of {table} is null in {facts.label_nulls} of {facts.rows} rows: drop these rows"
         )
-    if not (pa.types.is_boolean(label.type) or pa.types.is_integer(label.type) or pa.types.is_floating(label.type)):
-        raise SchemaMismatch(f"label {spec.target!r} of {table} is {label.type}: use bool, 0/1 integers or numbers")
+    if not (pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise SchemaMismatch(f"label {spec.target!r} of {table} is {kind}: use bool, 0/1 integers or numbers")
     asked = _objective_task(spec.trainer) or (None if spec.task == "auto" else spec.task)
-    values = set(pc.unique(label).slice(0, 3).to_pylist())
-    binary = values <= {0, 1}
+    binary = set(facts.values) <= {0, 1}
     if asked == "binary" and not binary:
         raise DataError(
-            f"label {spec.target!r} of {table} has values such as {sorted(values)}: a binary label is 0/1 or bool"
+            f"label {spec.target!r} of {table} has values such as {list(facts.values[:3])}: "
+            "a binary label is 0/1 or bool"
         )
     return asked or ("binary" if binary else "regression")
 
@@ -208,24 +283,18 @@ def _objective_task(trainer: Trainer) -> str | None:
     raise ConfigError(f"XGBoost objective {objective!r} is not supported: use binary:logistic, reg:… or count:…")
 
 
-def _part(rows: pa.Table, chosen: pc.Expression | None) -> pa.Table:
-    return rows if chosen is None else rows.filter(chosen)
-
-
-def _rest(rows: pa.Table, chosen: pc.Expression | None) -> pa.Table:
-    return rows.slice(0, 0) if chosen is None else rows.filter(chosen)
-
-
-def _check_parts(train: pa.Table, valid: pa.Table, split: Split, task: str, label: str, table: str) -> None:
-    if not train.num_rows:
+def _check_parts(train: tuple[Group, ...], valid: tuple[Group, ...], split: Split, table: str) -> None:
+    if not train:
         raise DataError(
             f"no row of {table} is older than the validation rows ({split.start}): choose a smaller validation"
         )
-    if split.start is not None and not valid.num_rows:
+    if split.start is not None and not valid:
         raise DataError(f"no row of {table} lies in the validation window {split.start} to {split.end}: choose another")
-    classes = pc.unique(train.column(label)).to_pylist()
-    if task == "binary" and len(classes) == 1:
+
+
+def _check_classes(facts: Facts, task: str, label: str, table: str) -> None:
+    if task == "binary" and len(facts.values) == 1:
         raise DataError(
-            f"label {label!r} of {table} is {classes[0]} in all {train.num_rows} training rows: "
+            f"label {label!r} of {table} is {facts.values[0]} in all {facts.rows} training rows: "
             "a classifier needs both classes; widen the window of the training set"
         )

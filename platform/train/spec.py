@@ -9,9 +9,10 @@ from typing import Any
 from ..core import ConfigError, check_name
 from ..data import Recipe
 from ..features import TrainingSet
+from .checkpoints import Checkpoints
 from .compute import Compute
 from .evaluate import check_task
-from .trainers import Trainer
+from .trainers import Lightning, Trainer, XGBoost
 
 Window = tuple[datetime, datetime]
 
@@ -21,7 +22,7 @@ class Spec:
     """What to fit, on which rows, with which resources.
 
     Attributes:
-        trainer: `XGBoost`, `Lightning` or `MLP(...)`.
+        trainer: `XGBoost`, `Torch`, `Lightning` or `MLP(...)`.
         training: The pinned training set.
         label: Label column; default the training set's.
         recipe: Preparation steps, fitted on the training rows only; ``None`` derives what the trainer needs from
@@ -33,6 +34,7 @@ class Spec:
         seed: Seed of everything random.
         name: Name of the run; default the training set's.
         task: ``binary``, ``regression``, or ``auto`` (binary for bool labels and for 0/1 integers).
+        checkpoints: When to save the state, what to keep, how often to go on from there.
 
     Example:
         >>> from raylake import train
@@ -50,6 +52,7 @@ class Spec:
     seed: int = field(default=0, kw_only=True)
     name: str | None = field(default=None, kw_only=True)
     task: str = field(default="auto", kw_only=True)
+    checkpoints: Checkpoints = field(default=Checkpoints(), kw_only=True)
 
     def __post_init__(self) -> None:
         if self.task != "auto":
@@ -57,6 +60,7 @@ class Spec:
         if self.name is not None:
             check_name(self.name, "name of the run")
         _check_validation(self.validation)
+        _check_parallel(self.trainer, self.compute)
 
     @property
     def target(self) -> str:
@@ -84,6 +88,7 @@ class Spec:
             "seed": self.seed,
             "name": self.run_name,
             "task": self.task,
+            "checkpoints": self.checkpoints.to_dict(),
         }
 
 
@@ -102,3 +107,16 @@ def _check_validation(validation: float | Window) -> None:
         raise ConfigError(
             f"validation={validation!r} is not valid: give (start, end), two aware datetimes with start < end"
         )
+
+
+def _check_parallel(trainer: Trainer, compute: Compute) -> None:
+    if isinstance(trainer, XGBoost) and (compute.parallel != "ddp" or compute.precision != "32"):
+        raise ConfigError(
+            f"parallel={compute.parallel!r}, precision={compute.precision!r} are for networks: XGBoost shares rows "
+            "and computes in 32 bits; leave them out"
+        )
+    piped = compute.parallel in ("pipeline", "gpipe")
+    if piped and compute.precision != "32":
+        raise ConfigError(f"parallel={compute.parallel!r} computes in 32 bits: leave precision out")
+    if isinstance(trainer, Lightning) and piped:
+        raise ConfigError("Lightning has no pipeline strategy: use train.Torch, or parallel='fsdp' or 'tensor'")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -62,6 +62,8 @@ _OURS = {
     "seed": "Spec(seed=...)",
 }
 MLP_MODULE = "raylake.train.modules:TabularMLP"
+NETWORK_MODULE = "raylake.train.networks:Perceptron"
+LOSSES = ("auto", "bce", "mse", "l1", "huber")
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -157,12 +159,7 @@ class Lightning:
         batch_size: int = 1024,
         lr: float = 1e-3,
     ) -> None:
-        path = module if isinstance(module, str) else f"{module.__module__}:{module.__qualname__}"
-        if path.count(":") != 1 or "<" in path or path.startswith("__main__"):
-            raise ConfigError(
-                f"module {path!r} cannot be imported by a worker: "
-                "name a class of an importable file as 'package.module:Class'"
-            )
+        path = _importable(module, "module")
         _check_positive("Lightning", "max_epochs", max_epochs)
         _check_positive("Lightning", "batch_size", batch_size)
         object.__setattr__(self, "module", path)
@@ -210,7 +207,98 @@ def MLP(  # noqa: N802 (reads as a value, like the other trainers)
     return Lightning(MLP_MODULE, {"hidden": tuple(hidden), "dropout": dropout}, epochs, batch_size, lr)
 
 
-Trainer = XGBoost | Lightning
+@dataclass(frozen=True, slots=True, init=False)
+class Torch:
+    """A PyTorch network: our loop with an optimiser and a loss, or a loop of your own.
+
+    The class is called as ``Class(inputs=<number of columns>, task="binary"|"regression", **kwargs)``;
+    ``forward(x)`` takes float32 (batch, inputs) and returns logits (binary) or values (regression), (batch,).
+
+    Attributes:
+        module: ``package.module:Class`` of an ``nn.Module``, or the class itself.
+        kwargs: Further arguments of the class, as pairs or a mapping.
+        optimizer: Name in ``torch.optim`` (default ``AdamW``).
+        loss: ``auto`` (``bce`` for binary labels, else ``mse``), ``bce``, ``mse``, ``l1``, ``huber``, or
+            ``package.module:function`` that takes outputs and labels and returns one loss for each row.
+        loop: ``package.module:function`` of a loop of your own, called with a `Work`; ``None`` for ours.
+        epochs: Passes over the training rows (default 10).
+        batch_size: Rows of one step, all workers together (default 1024).
+        lr: Learning rate (default 1e-3).
+        settings: Further arguments of the optimiser as sorted pairs; given as keywords.
+
+    Raises:
+        ConfigError: A name that cannot be imported by a worker, an unknown optimiser or loss, a wrong number.
+
+    Example:
+        >>> Torch("raylake.train.networks:Perceptron", {"hidden": (8,)}, optimizer="SGD", lr=0.1).options
+        {'hidden': [8]}
+    """
+
+    module: str
+    kwargs: tuple[tuple[str, Any], ...]
+    optimizer: str
+    loss: str
+    loop: str | None
+    epochs: int
+    batch_size: int
+    lr: float
+    settings: tuple[tuple[str, Any], ...]
+
+    def __init__(
+        self,
+        module: str | type = NETWORK_MODULE,
+        kwargs: Mapping[str, Any] | tuple[tuple[str, Any], ...] = (),
+        *,
+        optimizer: str = "AdamW",
+        loss: str = "auto",
+        loop: str | Callable[..., Any] | None = None,
+        epochs: int = 10,
+        batch_size: int = 1024,
+        lr: float = 1e-3,
+        **settings: Any,
+    ) -> None:
+        if loss not in LOSSES and ":" not in loss:
+            raise ConfigError(
+                f"Torch(loss={loss!r}) is not known: use one of {', '.join(LOSSES)}, or 'package.module:function'"
+            )
+        if not optimizer.isidentifier() or not optimizer[0].isupper():
+            raise ConfigError(f"Torch(optimizer={optimizer!r}) is no class of torch.optim: use 'AdamW', 'SGD', ...")
+        _check_positive("Torch", "epochs", epochs)
+        _check_positive("Torch", "batch_size", batch_size)
+        merged = {**dict(settings.pop("settings", ())), **settings}
+        given = {
+            "module": _importable(module, "module"),
+            "kwargs": tuple(sorted((k, _freeze(v)) for k, v in dict(kwargs).items())),
+            "optimizer": optimizer,
+            "loss": loss,
+            "loop": None if loop is None else _importable(loop, "loop"),
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "lr": float(lr),
+            "settings": tuple(sorted((k, _freeze(v)) for k, v in merged.items())),
+        }
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Arguments of the class, JSON-able."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in self.kwargs}
+
+    def updated(self, **changes: Any) -> Torch:
+        """A copy with other values; names that are no field of this class go to `kwargs`."""
+        fields = ("optimizer", "loss", "loop", "epochs", "batch_size", "lr")
+        ours = {name: changes.pop(name) for name in fields if name in changes}
+        return replace(self, kwargs=tuple({**dict(self.kwargs), **changes}.items()), **ours)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able copy."""
+        fields = ("module", "optimizer", "loss", "loop", "epochs", "batch_size", "lr")
+        found = {"kind": "torch", **{name: getattr(self, name) for name in fields}, **self.options}
+        return {**found, "optimizer_settings": dict(self.settings)} if self.settings else found
+
+
+Trainer = XGBoost | Lightning | Torch
 
 
 def _check_parameter(name: str) -> None:
@@ -223,6 +311,16 @@ def _check_parameter(name: str) -> None:
     raise ConfigError(
         f"XGBoost has no parameter {name!r}: {hint}Known parameters: {', '.join(sorted(XGBOOST_PARAMETERS))}"
     )
+
+
+def _importable(named: str | type | Callable[..., Any], what: str) -> str:
+    path = named if isinstance(named, str) else f"{named.__module__}:{named.__qualname__}"
+    if path.count(":") != 1 or "<" in path or path.startswith("__main__"):
+        raise ConfigError(
+            f"{what} {path!r} cannot be imported by a worker: "
+            f"name a class or function of an importable file as 'package.module:{what.capitalize()}'"
+        )
+    return path
 
 
 def _check_positive(owner: str, name: str, value: object) -> None:

@@ -9,16 +9,16 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from ..core import ConfigError, DataError, TrainingFailed, Workspace, urls
 from ..registry import Run, finish_run, marked, settle_interrupted, start_run
 from ..registry import trials as trials_of
-from ..train import Compute, Spec, XGBoost, fit
+from ..train import Compute, Lightning, Spec, Torch, XGBoost, fit
 from ..train.compute import resolve
 from ..train.environment import environment
 from ..train.evaluate import check_metric
-from ..train.job import Rows
+from ..train.job import worker_rows
 from ..train.plan import Plan, labels_of, make_plan
 from ..train.recorded import closing
 from .interrupt import restored_signals
@@ -90,6 +90,8 @@ def search(
         >>> sorted(study.best_params), len(study.trials), study.best_value > 0.8
         (['learning_rate', 'max_depth'], 2, True)
     """
+    if isinstance(spec.trainer, Torch):
+        raise ConfigError("a search varies XGBoost or Lightning (train.MLP) today, not train.Torch: use one of these")
     check_space(space, spec.trainer)
     if trials < 1 or (concurrency is not None and concurrency < 1):
         raise ConfigError(f"trials={trials!r}, concurrency={concurrency!r} is not valid: use 1 or more")
@@ -184,9 +186,9 @@ def _trainable(spec: Spec, plan: Plan, space: Mapping[str, Domain], threads: int
 
     from .trials import BoostTrial, EpochTrial, Setting
 
-    setting = Setting(spec.trainer, plan.matrix_columns, plan.task, spec.seed, threads, _stride(spec, space))
-    train = Rows(plan.matrix(plan.train, training=True), labels_of(plan.train.column(plan.label)))
-    valid = Rows(plan.matrix(plan.valid), labels_of(plan.valid.column(plan.label)))
+    trainer = cast(XGBoost | Lightning, spec.trainer)
+    setting = Setting(trainer, plan.matrix_columns, plan.task, spec.seed, threads, _stride(spec, space))
+    train, valid = worker_rows(plan.part(training=True)), worker_rows(plan.part(training=False))
     kind = BoostTrial if isinstance(spec.trainer, XGBoost) else EpochTrial
     return tune.with_parameters(kind, setting=setting, train=train, valid=valid)
 

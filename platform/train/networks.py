@@ -1,0 +1,40 @@
+"""A plain PyTorch network for tables. Importing this module imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+
+class Perceptron(nn.Module):
+    """A multi-layer perceptron over float32 rows.
+
+    Args:
+        inputs: Number of input columns.
+        task: ``binary`` (output is a logit) or ``regression``.
+        hidden: Widths of the hidden layers.
+        dropout: Share of units dropped while training.
+
+    Example:
+        >>> import torch
+        >>> Perceptron(inputs=3, hidden=(4,))(torch.zeros(2, 3)).shape
+        torch.Size([2])
+    """
+
+    def __init__(
+        self, inputs: int, task: str = "binary", hidden: Sequence[int] = (64, 32), dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for width in hidden:
+            layers += [nn.Linear(inputs, width), nn.ReLU()]
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+            inputs = width
+        self.layers = nn.Sequential(*layers, nn.Linear(inputs, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits or values, float32 (n,), of `x`, float32 (n, inputs)."""
+        found: Tensor = self.layers(x)
+        return found.squeeze(-1)
