@@ -80,10 +80,7 @@ class CheckpointStore:
             with self._files.open_output_stream(f"{folder}/{name}") as stream:
                 stream.write(content)
         except OSError as error:
-            raise StorageError(
-                f"checkpoint {saved.number} of run {self.run} cannot be written to {self.url}: {error}. Free some "
-                f"space or fix the storage, then go on with train.fit(..., resume={self.run!r})"
-            ) from error
+            raise cannot_write(self, saved, error) from error
         return {"size": len(content), "sha256": sha256(content).hexdigest()}
 
     def complete(self, saved: Saved, files: Mapping[str, Mapping[str, Any]]) -> None:
@@ -173,6 +170,14 @@ class Writer:
     def _write(self, saved: Saved, files: Mapping[str, bytes]) -> None:
         self._store.put(saved, files)
         self._store.prune(self._settings)
+
+
+def cannot_write(store: CheckpointStore, saved: Saved, error: BaseException) -> StorageError:
+    """The error of a checkpoint that could not be written."""
+    return StorageError(
+        f"checkpoint {saved.number} of run {store.run} cannot be written to {store.url}: {error}. Free some space or "
+        f"fix the storage, then go on with train.fit(..., resume={store.run!r})"
+    )
 
 
 def newest_of(ws: Workspace, *runs: str) -> tuple[Saved, dict[str, bytes]] | None:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -24,7 +25,8 @@ from torch.distributed.checkpoint.state_dict import (
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
-from .checkpoint_store import CheckpointStore, Saved
+from ..core import StorageError
+from .checkpoint_store import CheckpointStore, Saved, cannot_write
 from .checkpoints import Checkpoints
 
 # Flat, so that the stages of a pipeline each save and find their own parameters.
@@ -105,8 +107,10 @@ class ShardWriter:
                 )
                 for path in sorted(folder.iterdir()):
                     facts[path.name] = self._store.put_file(saved, path.name, path.read_bytes())
+            except CheckpointException as found:
+                error = cannot_write(self._store, saved, next(iter(found.failures.values()))[0])
             except OSError as found:  # all workers must learn of it
-                error = found
+                error = found if isinstance(found, StorageError) else cannot_write(self._store, saved, found)
         parts = [facts] if self._group is None else self._gathered(None if error else facts)
         if error is not None:
             raise error

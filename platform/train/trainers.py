@@ -316,9 +316,10 @@ def _check_parameter(name: str) -> None:
 def _importable(named: str | type | Callable[..., Any], what: str) -> str:
     path = named if isinstance(named, str) else f"{named.__module__}:{named.__qualname__}"
     if path.count(":") != 1 or "<" in path or path.startswith("__main__"):
+        kind = "Class" if what == "module" else "function"
         raise ConfigError(
             f"{what} {path!r} cannot be imported by a worker: "
-            f"name a class or function of an importable file as 'package.module:{what.capitalize()}'"
+            f"name a class or function of an importable file as 'package.module:{kind}'"
         )
     return path
 

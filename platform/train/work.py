@@ -18,7 +18,7 @@ from .checkpoint_store import CheckpointStore, Saved, newest_of
 from .compute import WHOLE_BATCH
 from .flavours import build_module
 from .job import Job, rank_and_workers
-from .live import log
+from .live import log_if_training
 from .parallel import Pipeline, shared
 from .stream import Position, Stream
 from .torch_options import module_options
@@ -137,7 +137,7 @@ class Work:
         Raises:
             TrainingFailed: The loss is not finite.
         """
-        value, at = float(loss), batch.position
+        value, at = float(loss.detach() if isinstance(loss, Tensor) else loss), batch.position
         if not math.isfinite(value):
             raise TrainingFailed(
                 f"loss became {value} in epoch {at.epoch + 1}, step {at.step + 1}: lower lr, scale the inputs; "
@@ -146,7 +146,7 @@ class Work:
         self._losses.append(value * batch.share)
         number = at.epoch * self.stream.steps + at.step + 1
         if number % max(1, self.stream.steps // _POINTS) == 0:
-            log(number, loss=value)
+            log_if_training(number, {"loss": value})
         if batch.last:
             self.record(at.epoch + 1, train_loss=self.mean(sum(self._losses), len(self._losses)))
             self._losses = []
@@ -154,9 +154,16 @@ class Work:
             self._save(number, at)
 
     def record(self, epoch: int, **metrics: float) -> None:
-        """Keep and log metrics of an epoch, one-based."""
+        """Keep and log metrics of an epoch, one-based.
+
+        Raises:
+            TrainingFailed: A value is not finite.
+        """
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                raise TrainingFailed(f"{name} became {value} in epoch {epoch}: lower lr, scale the inputs")
         self._metrics |= metrics
-        log(epoch, **metrics)
+        log_if_training(epoch, metrics)
         for name, value in metrics.items():
             self.history.setdefault(name, []).append(value)
 

@@ -10,7 +10,7 @@ from ..core import TrainingFailed
 from .checkpoint_store import CheckpointStore, Saved, Writer, newest_of
 from .flavours import XGBOOST_FILE
 from .job import Fitted, Job, rank_and_workers
-from .live import log
+from .live import log_if_training
 from .prepared import Part, Reader, Rows, share
 from .trainers import XGBoost
 
@@ -85,7 +85,7 @@ def _watch(job: Job, rank: int, done: int) -> Any:
                 name, value = next(iter(bad.items()))
                 raise TrainingFailed(f"{name} became {value} in round {number}: lower learning_rate, check the labels")
             if (number - 1) % stride == 0 or number == last + 1:
-                log(number, **values)
+                log_if_training(number, values)
             if writer is not None and self._due(number):
                 writer.write(Saved(job.run, number, {}, values), {XGBOOST_FILE: bytes(model.save_raw("ubj"))})
                 self.saved = time.monotonic()
