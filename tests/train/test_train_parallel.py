@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from train_loops import MODES, every_mode, sgd, weights_of
 
 from raylake import registry, train
 from raylake.core import ConfigError
+from raylake.testing.train_loops import MODES, every_mode, sgd, weights_of
 from raylake.train.compute import Resources
 from raylake.train.fit import _job
 from raylake.train.live import log_if_training, logging_to

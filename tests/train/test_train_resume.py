@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from train_loops import full_disk, hungry, killed_once, slow, weights_of
 
 from raylake import registry, train
 from raylake.core import ConfigError, NotFound, StorageError, TrainingFailed
+from raylake.testing.train_loops import full_disk, hungry, killed_once, slow, weights_of
 from raylake.train.checkpoint_store import CheckpointStore, Saved, newest_of
 from raylake.train.compute import Resources
 from raylake.train.fit import _job
@@ -162,7 +162,7 @@ DRIVER = """
 import sys
 from raylake import data, features, train
 from raylake.core import Workspace
-import train_loops
+from raylake.testing import train_loops
 ws = Workspace.open(sys.argv[1], ray_address=sys.argv[2])
 wanted = features.FeatureSet("flights", [], passthrough=("distance", "wind", "carrier", "night"))
 labels = data.table(ws, "labels")
@@ -180,7 +180,7 @@ def test_the_next_driver_goes_on_where_a_killed_one_stopped(ray_ws, frame, train
 
     data.write(ray_ws, "labels", frame(1000))
     address = ray.get_runtime_context().gcs_address
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, ray_ws.root, address], env=environment)
     deadline = time.monotonic() + 120
     while not list(Path(ray_ws.runs_url).glob("fit-*/checkpoint-*/checkpoint.json")):
