@@ -23,7 +23,7 @@ def trained(ws, spec: train.Spec, folder: Path) -> tuple[Path, pa.Table]:
         plan.signature.classes,
     )  # fmt: skip
     folder.mkdir()
-    complete(folder, spec, plan, "run", spec.trainer.loop.function()(job))
+    complete(folder, spec, plan, "run", spec.trainer.worker_loop.function()(job))
     return folder, plan.valid
 
 
