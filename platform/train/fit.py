@@ -71,7 +71,7 @@ def fit(ws: Workspace, spec: Spec, *, parent: str | None = None, resume: str | b
     planned = time.perf_counter()
     with closing(ws, run), tempfile.TemporaryDirectory(prefix="raylake-fit-") as name:
         folder = Path(name) / "model"
-        job = _job(ws, spec, plan, resources, run.id, before)
+        job = job_of(ws, spec, plan, resources, run.id, before)
         with Follower(ws, run.id):
             fitted = launch(ws, job, resources, run.id)
         trained = time.perf_counter()
@@ -115,7 +115,8 @@ def _start(ws: Workspace, spec: Spec, plan: Plan, resources: Resources, parent: 
     return run
 
 
-def _job(ws: Workspace, spec: Spec, plan: Plan, resources: Resources, run: str, before: str) -> Job:
+def job_of(ws: Workspace, spec: Spec, plan: Plan, resources: Resources, run: str, before: str = "") -> Job:
+    """What each worker of a run is given; `before` is the run that it goes on with."""
     return Job(
         ws=ws,
         run=run,

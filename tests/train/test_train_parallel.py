@@ -9,7 +9,7 @@ from raylake import registry, train
 from raylake.core import ConfigError
 from raylake.testing.train_loops import MODES, every_mode, sgd, weights_of
 from raylake.train.compute import Resources
-from raylake.train.fit import _job
+from raylake.train.fit import job_of
 from raylake.train.live import log_if_training, logging_to
 from raylake.train.parallel import split_points, tensor_parallel
 from raylake.train.plan import make_plan
@@ -20,7 +20,7 @@ NETWORK = train.Torch(kwargs={"hidden": (16, 8)}, epochs=3, lr=0.01, batch_size=
 
 def alone(ws, spec):
     """The fit in this process, without Ray."""
-    return train_torch(_job(ws, spec, make_plan(ws, spec), Resources(1, 1, 0, None), "alone", ""))
+    return train_torch(job_of(ws, spec, make_plan(ws, spec), Resources(1, 1, 0, None), "alone", ""))
 
 
 @pytest.mark.slow
@@ -38,7 +38,7 @@ def test_every_mode_gives_the_weights_of_one_process(ray_ws, frame, training):
     both = both.replace(compute=train.Compute(workers=2))
     resources = resolve(ray_ws, both.compute)
     found = launch(
-        ray_ws, _job(ray_ws, both, make_plan(ray_ws, both), resources, "modes", ""), resources, "modes"
+        ray_ws, job_of(ray_ws, both, make_plan(ray_ws, both), resources, "modes", ""), resources, "modes"
     ).history
     for mode in MODES:
         np.testing.assert_allclose(found[mode], expected, atol=2e-5, err_msg=mode)

@@ -15,7 +15,7 @@ from raylake.core import ConfigError, NotFound, StorageError, TrainingFailed
 from raylake.testing.train_loops import full_disk, hungry, killed_once, slow, weights_of
 from raylake.train.checkpoint_store import CheckpointStore, Saved, newest_of
 from raylake.train.compute import Resources
-from raylake.train.fit import _job
+from raylake.train.fit import job_of
 from raylake.train.plan import make_plan
 from raylake.train.resume import find_resumable
 from raylake.train.torch_loop import train_torch
@@ -25,7 +25,7 @@ EVERY = train.Checkpoints(every=2, keep=2)
 
 
 def alone(ws, spec, run="alone", before=""):
-    return train_torch(_job(ws, spec, make_plan(ws, spec), Resources(1, 1, 0, None), run, before))
+    return train_torch(job_of(ws, spec, make_plan(ws, spec), Resources(1, 1, 0, None), run, before))
 
 
 def state_after(ws, spec, run, steps):
@@ -129,7 +129,7 @@ def test_boosting_goes_on_from_its_trees(ws, frame, training, monkeypatch):
     spec = train.Spec(train.XGBoost(20, max_depth=3), training(ws, frame(600)), checkpoints=train.Checkpoints(every=5))
 
     def boosted(run, before=""):
-        return xgboost_loop.train_xgboost(_job(ws, spec, make_plan(ws, spec), Resources(1, 1, 0, None), run, before))
+        return xgboost_loop.train_xgboost(job_of(ws, spec, make_plan(ws, spec), Resources(1, 1, 0, None), run, before))
 
     whole = boosted("whole")
     assert [saved.number for saved in CheckpointStore(ws, "whole").all()] == [10, 15]

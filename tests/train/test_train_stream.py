@@ -126,3 +126,29 @@ def test_a_recipe_is_fitted_in_tasks_beyond_a_size(ray_ws, frame, training, monk
     there = make_plan(ray_ws, spec)
     assert there.matrix_columns == here.matrix_columns
     np.testing.assert_allclose(there.matrix(here.train), here.matrix(here.train), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_rows_that_a_recipe_leaves_out_are_not_trained_on(ray_ws, frame, training, monkeypatch, inline):
+    rows = frame(300)
+    twice = pa.concat_tables([rows, rows.slice(0, 100).set_column(2, "wind", pa.array([99.0] * 100))])
+    made = training(ray_ws, twice, columns=("distance", "wind"))
+    recipe = data.Recipe([data.Validate(["wind"], most=25, on_broken="drop"), data.Deduplicate(["distance"]),
+                          data.Scale(["distance"])])  # fmt: skip
+    if not inline:
+        monkeypatch.setattr(plan, "INLINE_BYTES", 0)
+    found = make_plan(ray_ws, train.Spec(train.XGBoost(), made, recipe=recipe))
+    whole = data.table(ray_ws, found.table, columns=["distance", "wind", "late", "at"])
+    older = whole.filter(found.split.training("at"))
+    expected = recipe.training_rows(older)
+    assert expected.num_rows < older.num_rows
+    assert found.train.select(expected.column_names).equals(expected)
+    assert found.recipe.to_json() == recipe.fit(older.select(["distance", "wind"])).to_json()
+    part = found.part(training=True)
+    assert part.rows == expected.num_rows == len(Reader(part).span(part.groups, 0, part.rows))
+    assert sum(len(batch.rows) for batch in Stream(part, 8, 0).batches()) == part.rows // 8 * 8
+    looked = survey.Survey(ray_ws, found.table)
+    places = np.arange(0, part.rows, 7)
+    assert looked.take(["distance"], part.groups, part.chosen, places).equals(
+        expected.select(["distance"]).take(pa.array(places))
+    )
