@@ -21,7 +21,9 @@ from .job import Fitted
 from .labels import labels_of
 from .model import LoadedModel, load_model
 from .plan import Plan
+from .row_groups import total
 from .spec import Spec
+from .survey import Survey
 
 REFERENCE_ROWS = 20_000
 
@@ -67,21 +69,34 @@ def describe(spec: Spec, plan: Plan, run: str, fitted: Fitted) -> Description:
 
 
 def measure(model: LoadedModel, plan: Plan) -> dict[str, float]:
-    """Metrics of `model` on the plan's validation rows, or, without any, on its training rows as ``train_*``."""
-    rows, prefix = (plan.valid, "") if plan.split.start is not None else (plan.train, "train_")
-    labels = labels_of(rows.column(plan.label), plan.signature.classes)
-    found = evaluate(model.predict(rows), labels, task=plan.task)
-    counts = {"rows": float(plan.train.num_rows), "rows_validation": float(plan.valid.num_rows)}
+    """Metrics of `model` on the plan's validation rows, or, without any, on its training rows as ``train_*``.
+
+    Rows are read and scored one row group at a time; scores and labels (12 bytes a row) are what is held.
+    """
+    training = plan.split.start is None
+    classes = plan.signature.classes
+    scored = [
+        (model.predict(rows), labels_of(rows.column(plan.label), classes)) for rows in plan.tables(training=training)
+    ]
+    scores, labels = (np.concatenate(part) for part in zip(*scored, strict=True))
+    found = evaluate(scores, labels, task=plan.task)
+    counts = {"rows": float(total(plan.train_groups)), "rows_validation": float(total(plan.valid_groups))}
+    prefix = "train_" if training else ""
     return {**{f"{prefix}{name}": value for name, value in _finite(found).items() if name != "n"}, **counts}
 
 
 def reference_rows(plan: Plan, seed: int) -> pa.Table:
     """At most 20,000 rows of the training set, chosen by `seed`, in their order; input columns only."""
-    rows = pa.concat_tables([plan.train, plan.valid]).select(list(plan.columns))
-    if rows.num_rows <= REFERENCE_ROWS:
-        return rows
-    chosen = np.random.default_rng(seed).choice(rows.num_rows, REFERENCE_ROWS, replace=False)
-    return rows.take(pa.array(np.sort(chosen)))
+    groups = (plan.train_groups, plan.valid_groups)
+    counts = [total(part) for part in groups]
+    chosen = np.arange(sum(counts))
+    if len(chosen) > REFERENCE_ROWS:
+        chosen = np.sort(np.random.default_rng(seed).choice(sum(counts), REFERENCE_ROWS, replace=False, shuffle=False))
+    survey = Survey(plan.ws, plan.table)
+    limits = plan.split.training(plan.event_time), plan.split.validation(plan.event_time)
+    places = chosen[chosen < counts[0]], chosen[chosen >= counts[0]] - counts[0]
+    found = [survey.take(plan.columns, *each) for each in zip(groups, limits, places, strict=True)]
+    return pa.concat_tables(found)
 
 
 def as_column(scores: NDArray[np.float64]) -> NDArray[np.float64]:

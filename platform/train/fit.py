@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
-
-import numpy as np
 
 from ..core import Workspace
 from ..registry import (
@@ -15,7 +12,6 @@ from ..registry import (
     add_column_edges,
     add_column_lineage,
     finish_run,
-    log_metrics,
     marked,
     put_folder,
     settle_interrupted,
@@ -27,14 +23,14 @@ from .environment import environment
 from .job import Job
 from .launch import launch
 from .lineage import prepared_columns
+from .live import Follower
 from .plan import Plan, make_plan
 from .recorded import closing
+from .resume import discard_checkpoints, find_resumable
 from .spec import Spec
 
-_HISTORY_POINTS = 25
 
-
-def fit(ws: Workspace, spec: Spec, *, parent: str | None = None) -> Run:
+def fit(ws: Workspace, spec: Spec, *, parent: str | None = None, resume: str | bool = False) -> Run:
     """Train `spec` on the cluster.
 
     The rows of the pinned training set before the validation rows are fitted; the stored model is then loaded
@@ -44,17 +40,21 @@ def fit(ws: Workspace, spec: Spec, *, parent: str | None = None) -> Run:
         ws: The workspace.
         spec: What to fit.
         parent: Id of the run that this one belongs to (a study).
+        resume: Id of a run of the same Spec that did not finish, to go on from its newest whole checkpoint; the
+            Compute may differ. ``True`` takes the newest such run, or begins anew when there is none.
 
     Returns:
         The finished run: parameters; metrics (``auc``, ``logloss``, ``accuracy``, ``brier`` or ``rmse``, ``mae``,
         ``r2``; ``rows``, ``rows_validation``; ``cpu_seconds`` and ``peak_memory_bytes`` of the first worker; seconds
-        of each phase); environment, event-time column and the window of event times that was used in its tags; what
-        the first worker printed as ``log.txt``; and the model folder as its artifact.
+        of each phase), those of the training itself step by step while it runs; environment, event-time column and
+        the window of event times that was used in its tags; what the first worker printed as ``log.txt``; and the
+        model folder as its artifact.
 
     Raises:
         ComputeUnavailable: The cluster cannot hold the workers (at once, before anything is recorded).
         DataError, SchemaMismatch, ConfigError: The training set or the Spec cannot be used; see `make_plan`.
-        TrainingFailed: A worker failed. The run is recorded as failed, without an artifact.
+        TrainingFailed: A worker failed. The run is recorded as failed, without an artifact; its checkpoints stay.
+        NotFound: The run to be resumed is unknown or has no whole checkpoint.
 
     Example:
         >>> from raylake.train import XGBoost
@@ -66,16 +66,17 @@ def fit(ws: Workspace, spec: Spec, *, parent: str | None = None) -> Run:
     settle_interrupted(ws)
     resources = resolve(ws, spec.compute)
     plan = make_plan(ws, spec)
-    run = _start(ws, spec, plan, resources, parent)
+    before = find_resumable(ws, spec, resume)
+    run = _start(ws, spec, plan, resources, parent, before)
     planned = time.perf_counter()
     with closing(ws, run), tempfile.TemporaryDirectory(prefix="raylake-fit-") as name:
         folder = Path(name) / "model"
-        job = _job(ws, spec, plan, resources)
-        fitted = launch(ws, job, resources, run.id)
+        job = job_of(ws, spec, plan, resources, run.id, before)
+        with Follower(ws, run.id):
+            fitted = launch(ws, job, resources, run.id)
         trained = time.perf_counter()
         folder.mkdir()
         metrics = complete(folder, spec, plan, run.id, fitted)
-        _log_history(ws, run.id, fitted.history)
         store_output(ws, run, fitted.output)
         artifact = put_folder(ws, folder)
         seconds = {
@@ -83,18 +84,23 @@ def fit(ws: Workspace, spec: Spec, *, parent: str | None = None) -> Run:
             "ray_train_seconds": trained - planned,
             "load_seconds": fitted.load_seconds,
             "train_seconds": fitted.train_seconds,
+            "wait_seconds": fitted.wait_seconds,
             "finish_seconds": time.perf_counter() - trained,
             "seconds": time.perf_counter() - started,
         }
         metrics = {**metrics, "rounds": float(fitted.rounds), **fitted.usage, **seconds}
-        return finish_run(ws, run.id, metrics=metrics, artifact=artifact)
+        done = finish_run(ws, run.id, metrics=metrics, artifact=artifact)
+        for finished in filter(None, (run.id, before)):
+            discard_checkpoints(ws, finished)
+        return done
 
 
-def _start(ws: Workspace, spec: Spec, plan: Plan, resources: Resources, parent: str | None) -> Run:
+def _start(ws: Workspace, spec: Spec, plan: Plan, resources: Resources, parent: str | None, before: str) -> Run:
     tags = {
         "environment": environment(),
         "resources": {"workers": resources.workers, **resources.bundle},
         "task": plan.task,
+        **({"resumes": before} if before else {}),
         "event_time": plan.event_time,
         "window": [moment.isoformat() for moment in plan.window],
         "validation_start": None if plan.split.start is None else plan.split.start.isoformat(),
@@ -109,29 +115,22 @@ def _start(ws: Workspace, spec: Spec, plan: Plan, resources: Resources, parent: 
     return run
 
 
-def _job(ws: Workspace, spec: Spec, plan: Plan, resources: Resources) -> Job:
+def job_of(ws: Workspace, spec: Spec, plan: Plan, resources: Resources, run: str, before: str = "") -> Job:
+    """What each worker of a run is given; `before` is the run that it goes on with."""
     return Job(
         ws=ws,
-        table=plan.table,
-        columns=plan.columns,
-        label=plan.label,
-        event_time=plan.event_time,
+        run=run,
+        train=plan.part(training=True),
+        valid=None if plan.split.start is None else plan.part(training=False),
         task=plan.task,
-        split=plan.split,
-        recipe="" if plan.recipe is None else plan.recipe.to_json(),
-        matrix_columns=plan.matrix_columns,
         trainer=spec.trainer,
         seed=spec.seed,
+        alone=resources.alone or not spec.trainer.worker_loop.group,
         workers=resources.workers,
         threads=resources.cpus,
         gpu=resources.gpus > 0,
-        classes=plan.signature.classes,
+        parallel=spec.compute.parallel,
+        precision=spec.compute.precision,
+        checkpoints=spec.checkpoints,
+        resumes=before,
     )
-
-
-def _log_history(ws: Workspace, run: str, history: Mapping[str, list[float]]) -> None:
-    """Log evenly chosen rounds, the last included: a curve needs no thousand points."""
-    length = max((len(values) for values in history.values()), default=0)
-    for step in sorted({round(point) for point in np.linspace(0, length - 1, min(length, _HISTORY_POINTS))}):
-        values = {name: values[step] for name, values in history.items() if step < len(values)}
-        log_metrics(ws, run, values, step=step + 1)

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ..core import ConfigError
 from .flavours.function_flavour import import_path
+from .live import log_if_training
 from .trainer import Loop
 
 
@@ -36,7 +37,7 @@ class Function:
 
     kind: ClassVar[str] = "function"
     flavour: ClassVar[str] = ""
-    loop: ClassVar[Loop] = Loop("function_loop:train_function")
+    worker_loop: ClassVar[Loop] = Loop("function_loop:train_function")
     takes: ClassVar[str] = "columns"
 
     function: str
@@ -104,6 +105,7 @@ class FitTask:
     history: dict[str, list[float]] = field(default_factory=dict)
 
     def report(self, **metrics: float) -> None:
-        """Append a step's metrics; they are recorded with the run."""
+        """Append a step's metrics; they appear in the run while it trains."""
         for name, value in metrics.items():
             self.history.setdefault(name, []).append(float(value))
+            log_if_training(len(self.history[name]), {name: value})

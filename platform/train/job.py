@@ -4,63 +4,65 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
+from typing import Any
 
 from ..core import DataError, Workspace
-from ..data import FittedRecipe
-from ..data import table as read_table
-from .labels import labels_of
-from .plan import Split, prepare
+from .checkpoints import Checkpoints
+from .prepared import Part, Reader, Rows, share
 from .trainer import Trainer
 
-if TYPE_CHECKING:
-    import ray.data
+__all__ = ["Fitted", "Job", "Rows", "share_cores", "worker_rows"]
 
-TRAIN, VALID = "train", "valid"
 WAIT_POLICY = ("OMP_WAIT_POLICY", "passive")
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One fit, as every worker sees it. Picklable.
+    """One fit, as every worker sees it. Picklable; holds no rows.
 
     Attributes:
         ws: The workspace.
-        table: Pinned training table.
-        columns: Input columns before the recipe.
-        label: Label column.
-        event_time: Column that the split is made by.
+        run: Id of the run.
+        train: The training rows.
+        valid: The validation rows, or ``None``.
         task: ``binary``, ``multiclass`` or ``regression``.
-        split: Training and validation rows.
-        recipe: The fitted recipe as JSON, or ``""``.
-        matrix_columns: Columns after the recipe.
         trainer: What to fit.
         seed: Seed of everything random.
-        workers: Number of workers; one reads the table itself, more get shards through Ray Data.
+        alone: Whether one process trains, without a group; it may spread work of its own over `workers`.
+        workers: Number of workers; of an elastic group the smallest.
         threads: Threads of each worker.
         gpu: Whether each worker has a GPU.
-        classes: The labels in the order of their numbers; empty for regression.
+        parallel: How workers share a network.
+        precision: Of a network's arithmetic.
+        checkpoints: When to save, and what to keep.
+        resumes: Id of the run whose checkpoints to begin with, or ``""``.
     """
 
     ws: Workspace
-    table: str
-    columns: tuple[str, ...]
-    label: str
-    event_time: str
+    run: str
+    train: Part
+    valid: Part | None
     task: str
-    split: Split
-    recipe: str
-    matrix_columns: tuple[str, ...]
     trainer: Trainer
     seed: int
+    alone: bool
     workers: int
     threads: int
     gpu: bool
-    classes: tuple[int | str, ...] = ()
+    parallel: str
+    precision: str
+    checkpoints: Checkpoints
+    resumes: str = ""
+
+    @property
+    def matrix_columns(self) -> tuple[str, ...]:
+        """Columns after the recipe."""
+        return self.train.matrix_columns
+
+    @property
+    def classes(self) -> tuple[int | str, ...]:
+        """The labels in the order of their numbers; empty for regression."""
+        return self.train.classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Fitted:
         history: Per metric name such as ``valid_logloss``, its value after each round.
         load_seconds: Time to read and prepare the rows.
         train_seconds: Time of the training itself.
+        wait_seconds: Time of the training that was spent waiting for rows.
         flavour: How the file is stored; default the trainer's.
         facts: What the flavour says about the file.
         usage: What the worker used: ``cpu_seconds``, ``peak_memory_bytes``, ...
@@ -86,21 +89,11 @@ class Fitted:
     history: dict[str, list[float]]
     load_seconds: float
     train_seconds: float
+    wait_seconds: float = 0.0
     flavour: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
     usage: dict[str, float] = field(default_factory=dict)
     output: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Inputs float32 (n, columns) and labels float32 (n,) of one worker; labels of classes are their numbers."""
-
-    inputs: NDArray[np.float32]
-    labels: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
 
 def share_cores() -> None:
@@ -112,56 +105,23 @@ def share_cores() -> None:
     os.environ.setdefault(*WAIT_POLICY)
 
 
-def datasets(job: Job) -> dict[str, ray.data.Dataset]:
-    """The training and validation rows as pinned Ray Datasets, to be split over the workers; none for one worker."""
-    if job.workers == 1:
-        return {}
-    from ..data import read
-
-    columns = _columns(job)
-    recipe = FittedRecipe.from_json(job.recipe) if job.recipe else None
-    found = {TRAIN: read(job.ws, job.table, columns=columns, filter=job.split.training(job.event_time))}
-    if recipe is not None:
-        found[TRAIN] = recipe.training_rows(found[TRAIN])
-    chosen = job.split.validation(job.event_time)
-    if chosen is not None:
-        found[VALID] = read(job.ws, job.table, columns=columns, filter=chosen)
-    return found
-
-
-def worker_rows(job: Job) -> tuple[Rows, Rows | None]:
-    """This worker's share of the training rows and of the validation rows (``None`` without validation)."""
-    recipe = FittedRecipe.from_json(job.recipe) if job.recipe else None
-    chosen = job.split.validation(job.event_time)
-    if job.workers == 1:
-        train = _read(job, job.split.training(job.event_time))
-        train = train if recipe is None else recipe.training_rows(train)
-        valid = None if chosen is None else _read(job, chosen)
-    else:
-        train = _shard(TRAIN)
-        valid = None if chosen is None else _shard(VALID)
-    return _rows(job, recipe, train, True), None if valid is None else _rows(job, recipe, valid, False)
-
-
-def _read(job: Job, chosen: object) -> pa.Table:
-    return read_table(job.ws, job.table, columns=_columns(job), filter=chosen)
-
-
-def _columns(job: Job) -> list[str]:
-    # The same everywhere: which of several equal rows a recipe keeps is decided by a hash of the row.
-    return list(dict.fromkeys((*job.columns, job.label, job.event_time)))
-
-
-def _shard(name: str) -> pa.Table:
+def rank_and_workers(job: Job) -> tuple[int, int]:
+    """This worker's rank, and the size of its group now."""
+    if job.alone:
+        return 0, 1
     import ray.train
 
-    shard = ray.train.get_dataset_shard(name)
-    blocks = list(shard.iter_batches(batch_size=None, batch_format="pyarrow"))
-    if not blocks:
-        raise DataError(f"this worker got 0 rows of the {name} data: use fewer workers for so few rows")
-    return pa.concat_tables(blocks)
+    context = ray.train.get_context()
+    return context.get_world_rank(), context.get_world_size()
 
 
-def _rows(job: Job, recipe: FittedRecipe | None, table: pa.Table, training: bool) -> Rows:
-    inputs = prepare(table.select(list(job.columns)), recipe, job.matrix_columns, training=training)
-    return Rows(inputs, labels_of(table.column(job.label), job.classes))
+def worker_rows(part: Part, rank: int = 0, workers: int = 1) -> Rows:
+    """This worker's equal share of the rows, in memory.
+
+    Raises:
+        DataError: There are fewer rows than workers.
+    """
+    first, last = share(part.rows, rank, workers)
+    if first == last:
+        raise DataError(f"this worker got 0 of {part.rows} rows: use fewer workers for so few rows")
+    return Reader(part).span(part.groups, first, last)

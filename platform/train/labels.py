@@ -71,8 +71,8 @@ class LabelFacts:
             missing += pc.sum(pc.is_nan(label)).as_py() or 0
         if not _learnable(kind):
             return cls(len(label), missing, kind, ())
-        values = pc.unique(label.drop_null()).cast(kind).to_pylist()
-        return cls(len(label), missing, kind, tuple(sorted(set(values))[: MOST_CLASSES + 1]))
+        values = pc.unique(label.drop_null()).cast(kind).sort().slice(0, MOST_CLASSES + 1).to_pylist()
+        return cls(len(label), missing, kind, tuple(sorted(set(values))))
 
     def merge(self, other: LabelFacts) -> LabelFacts:
         """Of the rows of both."""

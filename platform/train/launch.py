@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 import tempfile
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow.fs as pafs
-
-from ..core import TrainingFailed, Workspace, urls
+from ..core import StorageError, TrainingFailed, Workspace, urls
+from .checkpoint_store import CheckpointStore
 from .compute import Resources
-from .job import WAIT_POLICY, Fitted, Job, datasets, share_cores
+from .job import WAIT_POLICY, Fitted, Job, rank_and_workers, share_cores
+from .live import logging_to
 from .output import captured
+from .resume import discard_checkpoints
 from .usage import measured
 
 _ONE_WORKER = 0  # Ray Train's local mode: the loop runs in the calling process, without a worker group.
+_CUT = ("Connection closed by peer", "Connection reset by peer", "Connection refused", "Broken pipe")
+_GROUP_SECONDS = 10.0  # how often an elastic group looks for room to grow
 
 
 def launch(ws: Workspace, job: Job, resources: Resources, run: str) -> Fitted:
@@ -24,43 +26,69 @@ def launch(ws: Workspace, job: Job, resources: Resources, run: str) -> Fitted:
 
     One worker is a Ray task that runs Ray Train's local mode: it takes a warm process and starts within
     milliseconds. More are a Ray Train worker group, whose processes take seconds to start; a task leads it, so that
-    Ctrl-C and the end of this process reach all of it.
+    Ctrl-C and the end of this process reach all of it. When a worker, a node or the leading task is lost, training
+    goes on from the newest checkpoint, as often as `job.checkpoints` says.
 
     Raises:
         TrainingFailed: A worker or Ray Train itself failed; the message is the worker's.
         KeyboardInterrupt: Ctrl-C; the workers are stopped.
     """
+    for left in range(job.checkpoints.retries, -1, -1):
+        try:
+            return _once(ws, job, resources, run)
+        except WorkerLost as lost:
+            if not left:
+                raise TrainingFailed(f"run {run} failed: {lost}{_hint(ws, run)}") from lost.__cause__
+        except BaseException:
+            _tidy(ws, run)
+            raise
+    raise AssertionError("unreachable")
+
+
+class WorkerLost(TrainingFailed):
+    """A process or node of a fit is gone, through no fault of the Spec: worth another try."""
+
+
+def _once(ws: Workspace, job: Job, resources: Resources, run: str) -> Fitted:
     import ray
 
-    alone = resources.workers == 1 or not job.trainer.loop.group
-    reference = _alone(job, resources, run) if alone else _group(ws, job, resources, run)
+    reference = _alone(job, resources, run) if job.alone else _group(ws, job, resources, run)
     try:
         found: Fitted = ray.get(reference)
     except KeyboardInterrupt:
         ray.cancel(reference, force=True)
         raise
+    except ray.exceptions.OutOfMemoryError as error:
+        raise TrainingFailed(
+            f"run {run} failed: Ray ended its worker because the node ran out of memory: use more workers, a smaller "
+            f"batch_size, or reserve memory by Compute(memory=...){_hint(ws, run)}"
+        ) from error
     except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, WorkerLost):
+            raise error.cause from error
         reason = str(error.cause) if isinstance(error.cause, TrainingFailed) else f"worker 0: {_name(error.cause)}"
-        raise TrainingFailed(f"run {run} failed: {reason}") from error
+        raise TrainingFailed(f"run {run} failed: {reason}{_hint(ws, run)}") from error
     except ray.exceptions.RayError as error:
-        raise TrainingFailed(f"run {run} failed: its worker died: {str(error).splitlines()[0]}") from error
+        raise WorkerLost(f"its worker died: {str(error).splitlines()[0]}") from error
     return found
 
 
 def train_worker(config: dict[str, Any]) -> Fitted:
-    """Ray Train's loop on each worker; the first of a group reports the model as a checkpoint."""
+    """The loop on each worker; the first of a group reports the model as a checkpoint."""
+    job: Job = config["job"]
+    rank, _ = rank_and_workers(job)
+    with logging_to(job.ws, job.run, records=rank == 0):
+        fitted = _loop(job)
+    if job.alone:
+        return fitted
     import ray.train
 
-    job: Job = config["job"]
-    fitted = _loop(job)
-    if job.workers == 1:
-        return fitted
-    if ray.train.get_context().get_world_rank() != 0:
+    if rank != 0:
         ray.train.report({}, checkpoint=None)
         return fitted
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / fitted.file).write_bytes(fitted.content)
-        facts = {each.name: getattr(fitted, each.name) for each in fields(fitted) if each.name != "content"}
+        facts = {name: getattr(fitted, name) for name in Fitted.__dataclass_fields__ if name != "content"}
         # Without a checkpoint Ray Train drops the metrics as well.
         ray.train.report(facts, checkpoint=ray.train.Checkpoint.from_directory(folder))
     return fitted
@@ -69,21 +97,26 @@ def train_worker(config: dict[str, Any]) -> Fitted:
 def _loop(job: Job) -> Fitted:
     # Imported in the worker only: the driver needs neither torch nor Lightning.
     with measured() as usage, captured() as output:
-        found: Fitted = job.trainer.loop.function()(job)
+        found: Fitted = job.trainer.worker_loop.function()(job)
     return replace(found, usage=usage.figures, output=output.text)
 
 
 def _alone(job: Job, resources: Resources, run: str) -> Any:
     import ray
 
-    options: dict[str, Any] = {"num_cpus": resources.cpus, "num_gpus": resources.gpus, "memory": resources.memory}
+    options: dict[str, Any] = {
+        "num_cpus": resources.cpus,
+        "num_gpus": resources.gpus,
+        "memory": resources.memory,
+        "resources": dict(resources.custom),
+    }
     return ray.remote(max_retries=0, **options)(_local).options(name=f"fit-{run}").remote(job)
 
 
 def _local(job: Job) -> Fitted:
     share_cores()
-    if not job.trainer.loop.group:
-        return _loop(job)
+    if not job.trainer.worker_loop.group:
+        return train_worker({"job": job})
     import ray.train
 
     scaling = ray.train.ScalingConfig(num_workers=_ONE_WORKER, use_gpu=job.gpu)
@@ -103,35 +136,39 @@ def _group(ws: Workspace, job: Job, resources: Resources, run: str) -> Any:
 
 def _lead(ws: Workspace, job: Job, resources: Resources, run: str) -> Fitted:
     """The task that starts a worker group and waits for it."""
+    from uuid import uuid4
+
     import ray.train
 
     api: Any = ray.train
-    filesystem, path = urls.filesystem(ws.runs_url)
-    filesystem.create_dir(path, recursive=True)
+    filesystem, path = urls.writable_folder(urls.join(ws.runs_url, f"fit-{run}"))
+    # A reused name would merge old checkpoints of Ray Train into this group.
+    name = f"group-{uuid4().hex[:8]}"
     config = api.RunConfig(
-        # A reused name would merge old checkpoints into this run.
-        name=f"fit-{run}",
+        name=name,
         storage_path=path,
         storage_filesystem=filesystem,
         worker_runtime_env={"env_vars": dict([WAIT_POLICY])},
+        # Ray Train would start a group again for a wrong parameter, too: `launch` knows the difference.
+        failure_config=api.FailureConfig(max_failures=0),
         logging_config=api.LoggingConfig(log_level="ERROR"),
     )
-    scaling = ray.train.ScalingConfig(
-        num_workers=resources.workers, use_gpu=resources.gpus > 0, resources_per_worker=resources.bundle
-    )
-    trainer = _trainer(
-        job, scaling_config=scaling, run_config=config, datasets=datasets(job), dataset_config=_data_config()
+    workers: Any = resources.workers if resources.most is None else (resources.workers, resources.most)
+    scaling = api.ScalingConfig(
+        num_workers=workers,
+        use_gpu=resources.gpus > 0,
+        resources_per_worker=resources.bundle,
+        placement_strategy=resources.placement.upper().replace("-", "_"),
+        elastic_resize_monitor_interval_s=_GROUP_SECONDS,
     )
     try:
-        return _fitted(trainer.fit(), run)
+        return _fitted(_trainer(job, scaling_config=scaling, run_config=config).fit(), run)
     except ray.train.TrainingFailedError as error:
-        raise TrainingFailed(_reason(error)) from None
-    finally:
-        _remove(filesystem, f"{path}/fit-{run}")
+        raise _translated(error) from None
 
 
 def _trainer(job: Job, **options: Any) -> Any:
-    return job.trainer.loop.group_trainer()(train_worker, train_loop_config={"job": job}, **options)
+    return job.trainer.worker_loop.group_trainer()(train_worker, train_loop_config={"job": job}, **options)
 
 
 def _fitted(result: Any, run: str) -> Fitted:
@@ -143,29 +180,50 @@ def _fitted(result: Any, run: str) -> Fitted:
     return Fitted(content=content, **facts)
 
 
-def _data_config() -> Any:
-    import ray.train
-    from ray.data import DataContext
+def _translated(error: Any) -> TrainingFailed:
+    import ray
 
-    # In order, so that the same rows reach the same worker in each run.
-    options = copy.copy(DataContext.get_current().execution_options)
-    options.preserve_order = True
-    return ray.train.DataConfig(execution_options=options)
+    failures = getattr(error, "worker_failures", None) or {}
+    causes = {rank: getattr(failure, "_base_exc", failure) for rank, failure in sorted(failures.items())}
+    if not causes:
+        return TrainingFailed(str(error))
+    dead = [
+        rank
+        for rank, cause in causes.items()
+        if isinstance(cause, ray.exceptions.RayError) or type(cause).__name__.startswith("WorkerHealthCheck")
+    ]
+    if dead:
+        return WorkerLost(f"worker {dead[0]} died: {_death(causes[dead[0]])}")
+    # A worker that lost its peer may say so before Ray notices that the peer is dead.
+    cut = [rank for rank, cause in causes.items() if any(words in str(cause) for words in _CUT)]
+    if len(cut) == len(causes):
+        return WorkerLost(f"worker {cut[0]} lost its peers: {str(causes[cut[0]]).splitlines()[0]}")
+    rank = next(rank for rank in causes if rank not in cut)
+    return TrainingFailed(f"worker {rank}: {_name(causes[rank])}")
 
 
-def _reason(error: Any) -> str:
-    failures = getattr(error, "worker_failures", None)
-    if not failures:
-        return str(error)
-    rank, failure = sorted(failures.items())[0]
-    cause = getattr(failure, "_base_exc", failure)
-    return f"worker {rank}: {_name(cause)}"
+def _death(error: Exception) -> str:
+    """The line that says why: Ray's own begins with a description of the worker."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return next((line for line in reversed(lines) if "died" in line), lines[0])
 
 
 def _name(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    memory = isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error)
+    advice = ": the worker ran out of memory; use more workers or a smaller batch_size" if memory else ""
+    return f"{type(error).__name__}: {error}{advice}"
 
 
-def _remove(filesystem: pafs.FileSystem, path: str) -> None:
-    if filesystem.get_file_info(path).type == pafs.FileType.Directory:
-        filesystem.delete_dir(path)
+def _hint(ws: Workspace, run: str) -> str:
+    if CheckpointStore(ws, run).newest() is None:
+        return ""
+    return f". It can go on from its newest checkpoint: train.fit(ws, spec, resume={run!r})"
+
+
+def _tidy(ws: Workspace, run: str) -> None:
+    """Remove what a run left that has nothing to go on from."""
+    try:
+        if CheckpointStore(ws, run).newest() is None:
+            discard_checkpoints(ws, run)
+    except (OSError, StorageError):
+        return  # the error that counts is on its way

@@ -6,18 +6,22 @@ import time
 from typing import Any
 
 from .fitted_model import fitted_model
-from .job import Fitted, Job, Rows, worker_rows
+from .job import Fitted, Job, Rows, rank_and_workers, worker_rows
 from .lightgbm_trainer import LightGBM
+from .live import log_if_training
 
 _OBJECTIVES = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}
 _MEASURES = {"binary": ["binary_logloss", "auc"], "multiclass": ["multi_logloss"], "regression": ["rmse"]}
 _NAMES = {"binary_logloss": "logloss", "multi_logloss": "logloss", "multi_error": "error"}
+_POINTS = 200
 
 
 def train_lightgbm(job: Job) -> Fitted:
     """Load this worker's rows and boost, together with the other workers."""
     started = time.perf_counter()
-    train, valid = worker_rows(job)
+    rank, workers = rank_and_workers(job)
+    train = worker_rows(job.train, rank, workers)
+    valid = None if job.valid is None else worker_rows(job.valid, rank, workers)
     loaded = time.perf_counter()
     booster, history = boost(job, train, valid)
     return fitted_model(
@@ -47,9 +51,9 @@ def boost(job: Job, train: Rows, valid: Rows | None) -> tuple[Any, dict[str, lis
     if valid is not None:
         parts, part_names = [inputs.create_valid(valid.inputs, valid.labels)], ["valid"]
     found: dict[str, dict[str, list[float]]] = {}
-    callbacks: list[Any] = [lightgbm.record_evaluation(found)]
+    callbacks: list[Any] = [lightgbm.record_evaluation(found), _live]
     if trainer.early_stopping is not None and valid is not None:
-        callbacks.append(Stopper(trainer.early_stopping, job.workers > 1))
+        callbacks.append(Stopper(trainer.early_stopping, not job.alone))
     booster = lightgbm.train(params, inputs, trainer.rounds, parts, part_names, callbacks=callbacks)
     if booster.best_iteration > 0:
         booster = lightgbm.Booster(model_str=booster.model_to_string(num_iteration=booster.best_iteration))
@@ -59,6 +63,15 @@ def boost(job: Job, train: Rows, valid: Rows | None) -> tuple[Any, dict[str, lis
         for name, values in each.items()
     }
     return booster, history
+
+
+def _live(env: Any) -> None:
+    """Log the metrics of a round; of many rounds, evenly chosen ones."""
+    if env.iteration % max(1, env.end_iteration // _POINTS) == 0 or env.iteration == env.end_iteration - 1:
+        found = env.evaluation_result_list
+        log_if_training(
+            env.iteration + 1, {f"{part}_{_NAMES.get(name, name)}": value for part, name, value, *_ in found}
+        )
 
 
 def settings(trainer: LightGBM, job: Job) -> dict[str, Any]:
@@ -80,7 +93,7 @@ def settings(trainer: LightGBM, job: Job) -> dict[str, Any]:
 
 
 def _network(job: Job) -> dict[str, Any]:
-    if job.workers == 1:
+    if job.alone:
         return {}
     from ray.train.lightgbm import get_network_params
 

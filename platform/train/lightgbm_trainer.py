@@ -63,7 +63,7 @@ class LightGBM:
 
     kind: ClassVar[str] = "lightgbm"
     flavour: ClassVar[str] = "lightgbm"
-    loop: ClassVar[Loop] = Loop("lightgbm_loop:train_lightgbm", "ray.train.lightgbm:LightGBMTrainer")
+    worker_loop: ClassVar[Loop] = Loop("lightgbm_loop:train_lightgbm", "ray.train.lightgbm:LightGBMTrainer")
     takes: ClassVar[str] = "numbers"
 
     rounds: int

@@ -14,8 +14,11 @@ from ..core import ConfigError
 from .fitted_model import fitted_model
 from .flavours import to_frame
 from .job import Fitted, Job
+from .live import log_if_training
 from .sklearn_trainer import Sklearn
 from .table_rows import table_rows
+
+_POINTS = 200
 
 
 def train_sklearn(job: Job) -> Fitted:
@@ -34,6 +37,8 @@ def train_sklearn(job: Job) -> Fitted:
         except ValueError as error:
             raise ConfigError(f"{type(estimator).__name__} does not take these rows: {error}") from error
     history = _history(estimator)
+    for step, values in _by_step(history):
+        log_if_training(step, values)
     rounds = max((len(values) for values in history.values()), default=1)
     return fitted_model(
         _best(estimator), history=history, rounds=rounds, seconds=(loaded - started, time.perf_counter() - loaded)
@@ -69,6 +74,13 @@ def _parallel(job: Job) -> Iterator[None]:
 def _best(estimator: Any) -> Any:
     """A search's best estimator: what it tried is no part of the model."""
     return getattr(estimator, "best_estimator_", estimator)
+
+
+def _by_step(history: dict[str, list[float]]) -> Iterator[tuple[int, dict[str, float]]]:
+    """Evenly chosen steps, the last included: a curve needs no thousand points."""
+    length = max((len(values) for values in history.values()), default=0)
+    for step in sorted({round(point) for point in np.linspace(0, length - 1, min(length, _POINTS))}):
+        yield step + 1, {name: values[step] for name, values in history.items() if step < len(values)}
 
 
 def _history(estimator: Any) -> dict[str, list[float]]:

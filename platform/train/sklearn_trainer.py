@@ -39,7 +39,7 @@ class Sklearn:
 
     kind: ClassVar[str] = "sklearn"
     flavour: ClassVar[str] = ""
-    loop: ClassVar[Loop] = Loop("sklearn_loop:train_sklearn")
+    worker_loop: ClassVar[Loop] = Loop("sklearn_loop:train_sklearn")
 
     estimator: str
 

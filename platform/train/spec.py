@@ -9,10 +9,13 @@ from typing import Any
 from ..core import ConfigError, check_name
 from ..data import Recipe
 from ..features import TrainingSet
+from .checkpoints import Checkpoints
 from .compute import Compute
 from .evaluate import check_task
 from .recipe_steps import recipe_to_list
+from .torch_trainer import Torch
 from .trainer import Trainer
+from .trainers import Lightning
 
 Window = tuple[datetime, datetime]
 
@@ -22,7 +25,7 @@ class Spec:
     """What to fit, on which rows, with which resources.
 
     Attributes:
-        trainer: `XGBoost`, `LightGBM`, `Sklearn`, `Lightning`, `MLP(...)` or `Function`.
+        trainer: `XGBoost`, `LightGBM`, `Sklearn`, `Torch`, `Lightning`, `MLP(...)` or `Function`.
         training: The pinned training set.
         label: Label column; default the training set's.
         recipe: Preparation steps, fitted on the training rows only; ``None`` derives what the trainer needs from
@@ -35,6 +38,7 @@ class Spec:
         name: Name of the run; default the training set's.
         task: ``binary``, ``multiclass``, ``regression``, or ``auto`` (binary for bool, 0/1 and two texts, multiclass
             for more texts, regression for other numbers).
+        checkpoints: When to save the state, what to keep, how often to go on from there.
 
     Example:
         >>> from raylake import train
@@ -52,6 +56,7 @@ class Spec:
     seed: int = field(default=0, kw_only=True)
     name: str | None = field(default=None, kw_only=True)
     task: str = field(default="auto", kw_only=True)
+    checkpoints: Checkpoints = field(default=Checkpoints(), kw_only=True)
 
     def __post_init__(self) -> None:
         if self.task != "auto":
@@ -59,6 +64,7 @@ class Spec:
         if self.name is not None:
             check_name(self.name, "name of the run")
         _check_validation(self.validation)
+        _check_parallel(self.trainer, self.compute)
 
     @property
     def target(self) -> str:
@@ -86,6 +92,7 @@ class Spec:
             "seed": self.seed,
             "name": self.run_name,
             "task": self.task,
+            "checkpoints": self.checkpoints.to_dict(),
         }
 
 
@@ -104,3 +111,17 @@ def _check_validation(validation: float | Window) -> None:
         raise ConfigError(
             f"validation={validation!r} is not valid: give (start, end), two aware datetimes with start < end"
         )
+
+
+def _check_parallel(trainer: Trainer, compute: Compute) -> None:
+    network = isinstance(trainer, Lightning | Torch)
+    if not network and (compute.parallel != "ddp" or compute.precision != "32"):
+        raise ConfigError(
+            f"parallel={compute.parallel!r}, precision={compute.precision!r} are for networks, not for "
+            f"{type(trainer).__name__}: leave them out"
+        )
+    piped = compute.parallel in ("pipeline", "gpipe")
+    if piped and compute.precision != "32":
+        raise ConfigError(f"parallel={compute.parallel!r} computes in 32 bits: leave precision out")
+    if isinstance(trainer, Lightning) and piped:
+        raise ConfigError("Lightning has no pipeline strategy: use train.Torch, or parallel='fsdp' or 'tensor'")

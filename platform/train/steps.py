@@ -17,15 +17,15 @@ SpecMaker = Callable[[Workspace], Spec]
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """What the metrics of a run must reach before its model is registered.
+class Bar:
+    """What the metrics of a run must reach before its model is registered; to compare it with a champion, `judge`.
 
     Attributes:
         least: Metric to its smallest value.
         most: Metric to its greatest value.
 
     Example:
-        >>> Gate(least={"auc": 0.7}).missed({"auc": 0.65})
+        >>> Bar(least={"auc": 0.7}).missed({"auc": 0.65})
         ['auc is 0.65, less than 0.7']
     """
 
@@ -63,7 +63,7 @@ def fit_step(spec: Spec, ws: Workspace, context: StepContext) -> Run:
 
 
 @pipelines.step(name="gate", cpus=0)
-def gate_step(run: Run, gate: Gate) -> bool:
+def gate_step(run: Run, gate: Bar) -> bool:
     """Whether the run's metrics reach the gate; what they miss is in the step's log."""
     missed = gate.missed(run.metrics)
     for reason in missed:
@@ -78,7 +78,7 @@ def register_step(run: Run, model: str, alias: str, ws: Workspace) -> ModelVersi
 
 
 def training(
-    spec: Spec | SpecMaker, model: str, *, alias: str = "", gate: Gate | None = None, name: str = ""
+    spec: Spec | SpecMaker, model: str, *, alias: str = "", gate: Bar | None = None, name: str = ""
 ) -> Pipeline:
     """The pipeline of one model: fit, and register what passes the gate; to be run, scheduled and looked at.
 
@@ -92,7 +92,7 @@ def training(
 
     Example:
         >>> from raylake import pipelines
-        >>> daily = training(spec, "flight-delay", gate=Gate(least={"auc": 0.7}))
+        >>> daily = training(spec, "flight-delay", gate=Bar(least={"auc": 0.7}))
         >>> daily.name, daily.graph.keys
         ('train-flight-delay', ('fit', 'gate', 'register'))
         >>> made = pipelines.schedule(ws, "train-daily", daily, pipelines.OnTable("flights"))

@@ -10,8 +10,9 @@ from ..core import ConfigError, Workspace
 from ..features import stored_training_set
 from ..registry import Difference, Run
 from ..registry import run as run_of
+from .checkpoints import Checkpoints
 from .compute import Compute
-from .recipe_steps import recipe_from_list, tuples
+from .recipe_steps import recipe_from_list
 from .spec import Spec
 from .trainer_kinds import trainer_from_dict
 
@@ -35,11 +36,12 @@ def spec_from_dict(ws: Workspace, found: Mapping[str, Any]) -> Spec:
         stored_training_set(ws, found["training"]),
         found["label"],
         recipe=recipe_from_list(found.get("recipe")),
-        compute=Compute(**{name: tuples(value) for name, value in found["compute"].items()}),
+        compute=Compute.from_dict(found["compute"]),
         validation=_validation(found["validation"]),
         seed=found["seed"],
         name=found["name"],
         task=found["task"],
+        checkpoints=Checkpoints.from_dict(found.get("checkpoints", {})),
     )
 
 

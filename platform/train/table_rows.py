@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..data import FittedRecipe
-from ..data import table as read_table
 from .job import Job
 from .labels import labels_of
+from .prepared import Part, Reader
 
-Part = tuple[pa.Table, NDArray[np.float32]]
+Labelled = tuple[pa.Table, NDArray[np.float32]]
 
 
-def table_rows(job: Job) -> tuple[Part, Part]:
+def table_rows(job: Job) -> tuple[Labelled, Labelled]:
     """The training and the validation rows after the recipe, each with its labels; empty if none are held out."""
-    recipe = FittedRecipe.from_json(job.recipe) if job.recipe else None
-    chosen = job.split.validation(job.event_time)
-    train = _read(job, job.split.training(job.event_time))
-    valid = train.slice(0, 0) if chosen is None else _read(job, chosen)
-    return _part(job, recipe, train, True), _part(job, recipe, valid, False)
+    train = _labelled(job.train)
+    if job.valid is None:
+        return train, (train[0].slice(0, 0), train[1][:0])
+    return train, _labelled(job.valid)
 
 
-def _read(job: Job, chosen: Any) -> pa.Table:
-    return read_table(job.ws, job.table, columns=[*job.columns, job.label], filter=chosen)
-
-
-def _part(job: Job, recipe: FittedRecipe | None, rows: pa.Table, training: bool) -> Part:
-    inputs = rows.select(list(job.columns))
-    if recipe is not None:
-        inputs = recipe.apply_training(inputs) if training else recipe.apply(inputs)
-    return inputs.select(list(job.matrix_columns)), labels_of(rows.column(job.label), job.classes)
+def _labelled(part: Part) -> Labelled:
+    reader = Reader(part)
+    rows = pa.concat_tables([reader.table(group, [*part.columns, part.label]) for group in part.groups])
+    inputs = rows.select(list(part.columns))
+    if part.recipe:
+        recipe = FittedRecipe.from_json(part.recipe)
+        inputs = recipe.apply_training(inputs) if part.training else recipe.apply(inputs)
+    return inputs.select(list(part.matrix_columns)), labels_of(rows.column(part.label), part.classes)

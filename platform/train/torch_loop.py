@@ -1,144 +1,146 @@
-"""A Lightning module on a Ray Train worker; more workers train data-parallel (DDP)."""
+"""PyTorch on a Ray Train worker: our loop, or one of the user's."""
 
 from __future__ import annotations
 
-import math
+import importlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-import pytorch_lightning as pl
 import torch
+import torch.nn.functional as F  # noqa: N812 (everybody's name for it)
 from safetensors.torch import save
 from torch import Tensor
 
-from .flavours import TORCH_FILE, build_module
-from .job import Fitted, Job, Rows, worker_rows
-from .torch_options import module_options
-from .trainers import Lightning
+from ..core import ConfigError
+from .flavours import TORCH_FILE
+from .job import Fitted, Job
+from .stream import Stream
+from .torch_options import module_facts
+from .torch_state import whole_weights
+from .torch_trainer import Torch
+from .work import TorchBatch, Work
+
+Losses = Callable[[Tensor, Tensor], Tensor]
+_LOSSES: dict[str, Callable[..., Tensor]] = {
+    "bce": F.binary_cross_entropy_with_logits,
+    "mse": F.mse_loss,
+    "l1": F.l1_loss,
+    "huber": F.huber_loss,
+}
 
 
 def train_torch(job: Job) -> Fitted:
-    """Load this worker's rows and train, together with the other workers."""
+    """Train this worker's part, together with the other workers."""
     started = time.perf_counter()
-    train, valid = worker_rows(job)
+    trainer = job.trainer
+    if not isinstance(trainer, Torch):
+        raise TypeError(f"torch loop got {type(trainer).__name__}")
+    losses = losses_of(trainer, job.task)
+    work = Work(job, losses)
     loaded = time.perf_counter()
-    module, history = run_epochs(job, train, valid)
-    state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+    if trainer.loop is None:
+        run_epochs(work, losses)
+    else:
+        _named(trainer.loop, "loop")(work)
+    work.close()
+    weights = whole_weights(work.model, work.pipeline is not None)
     return Fitted(
         file=TORCH_FILE,
-        content=save(state),
-        rounds=len(history.get("train_loss", ())),
-        history=history,
+        content=save(weights) if work.rank == 0 else b"",
+        rounds=len(work.history.get("train_loss", ())),
+        history=work.history,
         load_seconds=loaded - started,
         train_seconds=time.perf_counter() - loaded,
+        wait_seconds=work.waited,
         flavour="torch",
-        facts=_facts(job),
+        facts=module_facts(job, trainer),
     )
 
 
-def _facts(job: Job) -> dict[str, Any]:
-    """What the torch flavour needs to build the module again."""
-    trainer = lightning(job)
-    options = module_options(trainer, len(job.matrix_columns), job.task, len(job.classes))
-    return {"file": TORCH_FILE, "module": trainer.module, "options": options}
+def run_epochs(work: Work, losses: Losses) -> None:
+    """Our loop: one step a batch, the validation loss after each epoch."""
+    trainer = work.trainer
+    optimizer = work.optimize(make_optimizer(trainer, work))
+    scaler = torch.amp.GradScaler(work.device.type, enabled=work.job.precision == "16")
+    valid = None
+    if work.job.valid is not None:
+        valid = Stream(work.job.valid, trainer.batch_size, None, *work.readers)
+    for batch in work.batches():
+        optimizer.zero_grad(set_to_none=True)
+        loss = _backward(work, losses, batch, scaler)
+        scaler.step(optimizer)
+        scaler.update()
+        if valid is not None and batch.last:
+            work.record(batch.position.epoch + 1, valid_loss=_validate(work, losses, valid))
+        work.done(batch, loss)
 
 
-def run_epochs(job: Job, train: Rows, valid: Rows | None) -> tuple[Any, dict[str, list[float]]]:
-    """Train for all epochs; returns the module and per-epoch history."""
-    trainer = lightning(job)
-    torch.set_num_threads(job.threads)
-    pl.seed_everything(job.seed, verbose=False)
-    module = build_module(trainer.module, module_options(trainer, len(job.matrix_columns), job.task, len(job.classes)))
-    history = History()
-    engine = pl.Trainer(
-        max_epochs=trainer.max_epochs,
-        accelerator="gpu" if job.gpu else "cpu",
-        callbacks=[history],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        **_together(job),
-    )
-    share = max(1, trainer.batch_size // job.workers)
-    loaders: dict[str, Any] = {"train_dataloaders": Batches(train, share, job.seed)}
-    if valid is not None and _overrides(module, "validation_step"):
-        loaders["val_dataloaders"] = Batches(valid, share)
-    engine.fit(module, **loaders)
-    return module, history.values
+def make_optimizer(trainer: Torch, work: Work) -> torch.optim.Optimizer:
+    """The trainer's optimiser over this worker's parameters.
 
-
-def _together(job: Job) -> dict[str, Any]:
-    """Lightning's settings for DDP over Ray's workers (gloo on CPU); one worker needs none."""
-    if job.workers == 1:
-        return {"devices": 1}
-    from ray.train.lightning import RayDDPStrategy, RayLightningEnvironment
-
-    strategy = RayDDPStrategy(find_unused_parameters=False)  # type: ignore[no-untyped-call]
-    environment = RayLightningEnvironment()  # type: ignore[no-untyped-call]
-    return {"devices": "auto", "strategy": strategy, "plugins": [environment]}
-
-
-def lightning(job: Job) -> Lightning:
-    """The job's trainer, which must be a Lightning one."""
-    if not isinstance(job.trainer, Lightning):
-        raise TypeError(f"torch loop got {type(job.trainer).__name__}")
-    return job.trainer
-
-
-class Batches:
-    """Batches of in-memory rows; with a seed they are shuffled anew, reproducibly, in each pass.
-
-    Slicing whole batches is ten times faster than a DataLoader that collates row by row.
+    Raises:
+        ConfigError: torch.optim has no such class, or it does not take these arguments.
     """
-
-    def __init__(self, rows: Rows, size: int, seed: int | None = None) -> None:
-        if np.isnan(rows.inputs).any():
-            raise ValueError("the inputs hold missing values after the recipe: add data.Impute for these columns")
-        # Copies: rows from Ray's object store are read-only.
-        self._inputs, self._labels = torch.tensor(rows.inputs), torch.tensor(rows.labels)
-        self._size = size
-        self._generator = None if seed is None else torch.Generator().manual_seed(seed)
-
-    def __len__(self) -> int:
-        return math.ceil(len(self._labels) / self._size)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        count = len(self._labels)
-        order = torch.arange(count)
-        if self._generator is not None:
-            order = torch.randperm(count, generator=self._generator)
-        for start in range(0, count, self._size):
-            chosen = order[start : start + self._size]
-            yield self._inputs[chosen], self._labels[chosen]
+    found = getattr(torch.optim, trainer.optimizer, None)
+    if not (isinstance(found, type) and issubclass(found, torch.optim.Optimizer)):
+        raise ConfigError(f"torch.optim has no optimiser {trainer.optimizer!r}: use 'AdamW', 'SGD', 'Adam', ...")
+    options: dict[str, Any] = {"lr": trainer.lr, **dict(trainer.settings)}
+    if work.job.parallel == "tensor" and work.workers > 1:
+        options["foreach"] = False  # whole and split parameters cannot be updated in one call
+    try:
+        return found(work.model.parameters(), **options)
+    except TypeError as error:
+        raise ConfigError(f"optimiser {trainer.optimizer!r} cannot be made with {options}: {error}") from error
 
 
-class History(pl.Callback):
-    """Mean training loss of each epoch, and whatever the module logs; stops the run on a loss that is not finite."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, list[float]] = {}
-        self._losses: list[Tensor] = []
-
-    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, index: int) -> None:
-        """Keep the batch's loss."""
-        self._losses.append(outputs["loss"].detach())
-
-    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-        """Close the epoch."""
-        loss = float(torch.stack(self._losses).mean())
-        self._losses.clear()
-        if not math.isfinite(loss):
-            raise ValueError(
-                f"loss became {loss} in epoch {trainer.current_epoch}: lower the learning rate, scale the inputs"
-            )
-        self.values.setdefault("train_loss", []).append(loss)
-        for name, value in trainer.callback_metrics.items():
-            self.values.setdefault(str(name), []).append(float(value))
+def losses_of(trainer: Torch, task: str) -> Losses:
+    """From outputs and labels to a loss for each row."""
+    name = trainer.loss
+    if name == "auto":
+        name = {"binary": "bce", "multiclass": "cross_entropy"}.get(task, "mse")
+    if ":" in name:
+        found: Losses = _named(name, "loss")
+        return found
+    if name == "cross_entropy":
+        return lambda outputs, labels: F.cross_entropy(outputs.float(), labels.long(), reduction="none")
+    function = _LOSSES[name]
+    return lambda outputs, labels: function(outputs.float(), labels, reduction="none")
 
 
-def _overrides(module: Any, name: str) -> bool:
-    return getattr(type(module), name) is not getattr(pl.LightningModule, name)
+def _backward(work: Work, losses: Losses, batch: TorchBatch, scaler: Any) -> Tensor:
+    """Gradients of the batch's mean loss; the mean loss of this worker's rows."""
+    if work.pipeline is not None:
+        return work.pipeline.backward(batch.x, batch.y)
+    with work.autocast():
+        loss = losses(work.model(batch.x), batch.y).mean()
+    scaler.scale(loss * batch.share).backward()
+    return loss.detach()
+
+
+@torch.no_grad()
+def _validate(work: Work, losses: Losses, valid: Stream) -> float:
+    if work.pipeline is None:
+        work.model.eval()
+    total, count = 0.0, 0
+    for batch in valid.batches():
+        x, y = torch.from_numpy(batch.rows.inputs).to(work.device), torch.from_numpy(batch.rows.labels).to(work.device)
+        if work.pipeline is not None:
+            found = work.pipeline.loss(x, y) * len(y)
+        else:
+            with work.autocast():
+                found = losses(work.model(x), y).sum()
+        total, count = total + float(found), count + len(y)
+    if work.pipeline is None:
+        work.model.train()
+    return work.mean(total, count)
+
+
+def _named(path: str, what: str) -> Any:
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"{what} {path!r} cannot be imported ({error}): put its file on PYTHONPATH, or install its package"
+        ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -40,14 +41,14 @@ class Trainer(Protocol):
     Attributes:
         kind: Short name, the ``kind`` of `to_dict`.
         flavour: Flavour of the models that it makes; ``""`` when only the fitted model tells.
-        loop: Where its code is.
+        worker_loop: Where its code is.
         takes: ``numbers``: the matrix after the recipe, text encoded by default. ``dense``: as numbers, without
             missing values, scaled. ``columns``: the columns as they are.
     """
 
     kind: ClassVar[str]
     flavour: ClassVar[str]
-    loop: ClassVar[Loop]
+    worker_loop: ClassVar[Loop]
 
     @property
     def takes(self) -> str:
@@ -80,6 +81,22 @@ def check_positive(owner: str, name: str, value: object) -> None:
     """Raise ConfigError unless `value` is a whole number of 1 or more."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ConfigError(f"{owner}({name}={value!r}) is not valid: use a whole number of 1 or more")
+
+
+def importable(named: str | type | Callable[..., Any], what: str) -> str:
+    """Import path of a ``module`` (a class) or of a function.
+
+    Raises:
+        ConfigError: A worker could not import it.
+    """
+    path = named if isinstance(named, str) else f"{named.__module__}:{named.__qualname__}"
+    if path.count(":") != 1 or "<" in path or path.startswith("__main__"):
+        kind = "Class" if what == "module" else "function"
+        raise ConfigError(
+            f"{what} {path!r} cannot be imported by a worker: "
+            f"name a class or function of an importable file as 'package.module:{kind}'"
+        )
+    return path
 
 
 def freeze(value: Any) -> Any:

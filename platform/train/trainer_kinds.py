@@ -9,10 +9,11 @@ from ..core import ConfigError
 from .function_trainer import Function
 from .lightgbm_trainer import LightGBM
 from .sklearn_trainer import Sklearn
+from .torch_trainer import Torch
 from .trainer import Trainer
 from .trainers import Lightning, XGBoost
 
-TRAINERS: Mapping[str, type] = {kind.kind: kind for kind in (XGBoost, LightGBM, Sklearn, Lightning, Function)}
+TRAINERS: Mapping[str, type] = {kind.kind: kind for kind in (XGBoost, LightGBM, Sklearn, Torch, Lightning, Function)}
 
 
 def trainer_from_dict(found: Mapping[str, Any]) -> Trainer:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from ..core import ConfigError
-from .trainer import Loop, check_positive, freeze
+from .trainer import Loop, check_positive, freeze, importable
 
 XGBOOST_PARAMETERS = frozenset(
     {
@@ -89,7 +89,7 @@ class XGBoost:
 
     kind: ClassVar[str] = "xgboost"
     flavour: ClassVar[str] = "xgboost"
-    loop: ClassVar[Loop] = Loop("xgboost_loop:train_xgboost", "ray.train.xgboost:XGBoostTrainer")
+    worker_loop: ClassVar[Loop] = Loop("xgboost_loop:train_xgboost", "ray.train.xgboost:XGBoostTrainer")
     takes: ClassVar[str] = "numbers"
 
     rounds: int
@@ -178,7 +178,7 @@ class Lightning:
 
     kind: ClassVar[str] = "lightning"
     flavour: ClassVar[str] = "torch"
-    loop: ClassVar[Loop] = Loop("torch_loop:train_torch", "ray.train.torch:TorchTrainer")
+    worker_loop: ClassVar[Loop] = Loop("lightning_loop:train_lightning", "ray.train.torch:TorchTrainer")
     takes: ClassVar[str] = "dense"
 
     module: str
@@ -195,12 +195,7 @@ class Lightning:
         batch_size: int = 1024,
         lr: float = 1e-3,
     ) -> None:
-        path = module if isinstance(module, str) else f"{module.__module__}:{module.__qualname__}"
-        if path.count(":") != 1 or "<" in path or path.startswith("__main__"):
-            raise ConfigError(
-                f"module {path!r} cannot be imported by a worker: "
-                "name a class of an importable file as 'package.module:Class'"
-            )
+        path = importable(module, "module")
         check_positive("Lightning", "max_epochs", max_epochs)
         check_positive("Lightning", "batch_size", batch_size)
         object.__setattr__(self, "module", path)

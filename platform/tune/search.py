@@ -18,7 +18,7 @@ from ..train import Compute, Spec, XGBoost, fit
 from ..train.compute import resolve
 from ..train.environment import environment
 from ..train.evaluate import check_metric
-from ..train.job import Rows
+from ..train.job import worker_rows
 from ..train.labels import labels_of
 from ..train.plan import Plan, make_plan
 from ..train.recorded import closing
@@ -188,8 +188,7 @@ def _trainable(spec: Spec, plan: Plan, space: Mapping[str, Domain], threads: int
     setting = Setting(
         searchable(spec.trainer), plan.matrix_columns, plan.task, spec.seed, threads, _stride(spec, space)
     )
-    train = Rows(plan.matrix(plan.train, training=True), labels_of(plan.train.column(plan.label)))
-    valid = Rows(plan.matrix(plan.valid), labels_of(plan.valid.column(plan.label)))
+    train, valid = worker_rows(plan.part(training=True)), worker_rows(plan.part(training=False))
     kind = BoostTrial if isinstance(spec.trainer, XGBoost) else EpochTrial
     return tune.with_parameters(kind, setting=setting, train=train, valid=valid)
 

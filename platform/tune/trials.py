@@ -131,7 +131,7 @@ class EpochTrial(Trainable):
         import torch
 
         from ..train.flavours import build_module
-        from ..train.torch_loop import Batches
+        from ..train.lightning_loop import Batches
 
         setting = self._setting
         self._trainer = cast(Lightning, setting.trainer).updated(**config)
@@ -147,7 +147,7 @@ class EpochTrial(Trainable):
     def _advance(self, epochs: int) -> None:
         import pytorch_lightning as pl
 
-        from ..train.torch_loop import History
+        from ..train.lightning_loop import History
 
         checkpoint = Path(self._folder.name) / "last.ckpt"
         engine = pl.Trainer(

@@ -10,20 +10,17 @@ import xgboost
 from raylake import train
 from raylake.core import ArtifactCorrupt, ConfigError, InvalidName, NotFound, SchemaMismatch
 from raylake.train.complete import complete
-from raylake.train.job import Job
+from raylake.train.compute import Resources
+from raylake.train.fit import job_of
 from raylake.train.plan import make_plan
 
 
 def trained(ws, spec: train.Spec, folder: Path) -> tuple[Path, pa.Table]:
     """A model folder made in this process: the worker's loop and the driver's ending, without Ray."""
     plan = make_plan(ws, spec)
-    job = Job(
-        ws, plan.table, plan.columns, plan.label, plan.event_time, plan.task, plan.split,
-        plan.recipe.to_json() if plan.recipe else "", plan.matrix_columns, spec.trainer, spec.seed, 1, 1, False,
-        plan.signature.classes,
-    )  # fmt: skip
+    job = job_of(ws, spec, plan, Resources(1, 1, 0, None), "run")
     folder.mkdir()
-    complete(folder, spec, plan, "run", spec.trainer.loop.function()(job))
+    complete(folder, spec, plan, "run", spec.trainer.worker_loop.function()(job))
     return folder, plan.valid
 
 

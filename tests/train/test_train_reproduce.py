@@ -30,6 +30,13 @@ def test_a_spec_comes_back_from_json(ws, frame, training):
         train.Spec(train.Sklearn(RandomForestClassifier(max_features=None)), made, task="binary", label="late"),
         train.Spec(train.Function(f"{HERE}:fit_forest", trees=3), made, compute=train.Compute(cpus=2), label="late"),
         train.Spec(train.LightGBM(3, early_stopping=2), made, validation=0, seed=9, label="late"),
+        train.Spec(
+            train.Torch(kwargs={"hidden": (4, 2)}, optimizer="SGD", loss="huber", epochs=2, momentum=0.5),
+            made,
+            label="late",
+            compute=train.Compute(workers=(1, 2), resources={"TPU": 1}, parallel="fsdp"),
+            checkpoints=train.Checkpoints(every=5, best="valid_loss"),
+        ),
     ):
         stored = json.loads(json.dumps(spec.to_dict()))
         assert train.spec_from_dict(ws, stored) == spec.replace(name=spec.run_name)

@@ -12,14 +12,14 @@ from raylake import pipelines, registry, train
 from raylake.core import PipelineFailed, Workspace
 from raylake.features import TrainingSet
 from raylake.testing.pipelines import LocalExecutor
-from raylake.train import Gate
+from raylake.train import Bar
 
 
 def test_a_worker_that_dies_after_the_fit_does_not_fit_twice(
     ray_ws: Workspace, training: Callable[..., TrainingSet], frame: Callable[..., pa.Table]
 ) -> None:
     spec = train.Spec(train.XGBoost(rounds=5, max_depth=2), training(ray_ws, frame(300)))
-    pipe = train.training(spec, "delay", alias="champion", gate=Gate(least={"auc": 0.5}))
+    pipe = train.training(spec, "delay", alias="champion", gate=Bar(least={"auc": 0.5}))
     run = pipelines.submit(ray_ws, pipe)
     done = pipelines.drive(ray_ws, run, pipeline=pipe, executor=LocalExecutor(lost=["fit"]))
     assert done.step("fit").crashes == 1
@@ -40,14 +40,14 @@ def finished(ws: Workspace) -> registry.Run:
 @pytest.mark.parametrize(
     ("gate", "opens", "why"),
     [
-        (Gate(least={"auc": 0.5}), True, ""),
-        (Gate(least={"auc": 0.7}), False, "auc is 0.6, less than 0.7"),
-        (Gate(most={"rmse": 2.5}), False, "rmse is 3.0, more than 2.5"),
-        (Gate(least={"r2": 0.1}), False, "r2 is missing, less than 0.1"),
+        (Bar(least={"auc": 0.5}), True, ""),
+        (Bar(least={"auc": 0.7}), False, "auc is 0.6, less than 0.7"),
+        (Bar(most={"rmse": 2.5}), False, "rmse is 3.0, more than 2.5"),
+        (Bar(least={"r2": 0.1}), False, "r2 is missing, less than 0.1"),
     ],
 )
 def test_what_misses_the_gate_is_not_registered(
-    ws: Workspace, finished: registry.Run, gate: Gate, opens: bool, why: str
+    ws: Workspace, finished: registry.Run, gate: Bar, opens: bool, why: str
 ) -> None:
     @pipelines.pipeline
     def gated() -> Any:

@@ -68,6 +68,7 @@ def test_every_trainer_fits_records_and_scores_the_same_from_the_registry(ray_ws
         train.LightGBM(20, num_leaves=8, min_data_in_leaf=5),
         train.Sklearn(pipeline(RandomForestClassifier(20))),
         train.MLP((16,), epochs=20, lr=0.01, batch_size=64),
+        train.Torch(kwargs={"hidden": (16,)}, epochs=20, lr=0.01, batch_size=64),
     ],
     ids=lambda trainer: trainer.kind,
 )
