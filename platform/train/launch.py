@@ -198,15 +198,25 @@ def _translated(error: Any) -> TrainingFailed:
     causes = {rank: getattr(failure, "_base_exc", failure) for rank, failure in sorted(failures.items())}
     if not causes:
         return TrainingFailed(str(error))
-    dead = [rank for rank, cause in causes.items() if isinstance(cause, ray.exceptions.RayError)]
+    dead = [
+        rank
+        for rank, cause in causes.items()
+        if isinstance(cause, ray.exceptions.RayError) or type(cause).__name__.startswith("WorkerHealthCheck")
+    ]
     if dead:
-        return WorkerLost(f"worker {dead[0]} died: {str(causes[dead[0]]).splitlines()[0]}")
+        return WorkerLost(f"worker {dead[0]} died: {_death(causes[dead[0]])}")
     # A worker that lost its peer may say so before Ray notices that the peer is dead.
     cut = [rank for rank, cause in causes.items() if any(words in str(cause) for words in _CUT)]
     if len(cut) == len(causes):
         return WorkerLost(f"worker {cut[0]} lost its peers: {str(causes[cut[0]]).splitlines()[0]}")
     rank = next(rank for rank in causes if rank not in cut)
     return TrainingFailed(f"worker {rank}: {_name(causes[rank])}")
+
+
+def _death(error: Exception) -> str:
+    """The line that says why: Ray's own begins with a description of the worker."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return next((line for line in reversed(lines) if "died" in line), lines[0])
 
 
 def _name(error: Exception) -> str:

@@ -16,11 +16,11 @@ os.environ["RAY_health_check_failure_threshold"] = "4"  # noqa: SIM112
 
 import ray
 from ray.cluster_utils import Cluster
-from train_loops import slow
 
 from raylake import registry, train
 from raylake.core import Workspace
 from raylake.testing.learnable import label_frame, make_training
+from raylake.testing.train_loops import slow
 
 NETWORK = train.Torch(kwargs={"hidden": (16,)}, epochs=3, lr=0.01, batch_size=100)
 
