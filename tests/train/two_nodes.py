@@ -43,7 +43,7 @@ def main(folder: str) -> None:
     trees = train.Spec(train.XGBoost(20, max_depth=3), training)
     one, two = train.fit(ws, trees), train.fit(ws, trees.replace(compute=spread))
     networks = train.Spec(NETWORK, training, checkpoints=train.Checkpoints(every=2))
-    single, both = train.fit(ws, networks), train.fit(ws, networks.replace(compute=spread))
+    single = train.fit(ws, networks)
     losing = threading.Thread(target=lose, args=(ws, cluster, other))
     losing.start()
     elastic = networks.replace(trainer=NETWORK.updated(loop=slow), compute=train.Compute(workers=(1, 2)))
@@ -52,7 +52,7 @@ def main(folder: str) -> None:
     curve = registry.metric_history(ws, shrunk.id, "loss")
     found = {
         "xgboost": [run.metrics["logloss"] for run in (one, two)],
-        "torch": [run.metrics["logloss"] for run in (single, both, shrunk)],
+        "torch": [run.metrics["logloss"] for run in (single, shrunk)],
         "steps": [step for step, _ in curve],
         "alive": sum(bool(node["Alive"]) for node in ray.nodes()),
     }
