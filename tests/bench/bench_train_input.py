@@ -23,7 +23,7 @@ from raylake.train.plan import make_plan
 from raylake.train.stream import Stream
 from raylake.train.torch_loop import train_torch
 
-ROWS, COLUMNS, BATCH = 2_000_000, 20, 1024
+ROWS, COLUMNS, BATCH = 1_000_000, 20, 1024
 NAMES = [f"x{place}" for place in range(COLUMNS)]
 WORK = f"batches of {BATCH}, {ROWS // 1_000_000}M rows x {COLUMNS} columns"
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.slow
 def test_two_nodes_agree_with_one_process_and_one_may_be_lost(tmp_path):
-    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    path = os.pathsep.join(sys.path)
     command = [sys.executable, str(Path(__file__).parent / "two_nodes.py"), str(tmp_path / "lake")]
     done = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=500, check=False
@@ -25,8 +25,8 @@ def test_two_nodes_agree_with_one_process_and_one_may_be_lost(tmp_path):
     found = json.loads(lines[0].removeprefix("FOUND "))
     one, two = found["xgboost"]
     assert two == pytest.approx(one, abs=0.05)
-    single, both, shrunk = found["torch"]
-    assert both == pytest.approx(single, abs=1e-4) and shrunk == pytest.approx(single, abs=1e-4)
+    single, shrunk = found["torch"]
+    assert shrunk == pytest.approx(single, abs=1e-4)
     assert found["alive"] == 1 and found["steps"][-1] == 24
 
 

@@ -16,11 +16,11 @@ os.environ["RAY_health_check_failure_threshold"] = "4"  # noqa: SIM112
 
 import ray
 from ray.cluster_utils import Cluster
-from train_loops import slow
 
 from raylake import registry, train
 from raylake.core import Workspace
 from raylake.testing.learnable import label_frame, make_training
+from raylake.testing.train_loops import slow
 
 NETWORK = train.Torch(kwargs={"hidden": (16,)}, epochs=3, lr=0.01, batch_size=100)
 
@@ -43,7 +43,7 @@ def main(folder: str) -> None:
     trees = train.Spec(train.XGBoost(20, max_depth=3), training)
     one, two = train.fit(ws, trees), train.fit(ws, trees.replace(compute=spread))
     networks = train.Spec(NETWORK, training, checkpoints=train.Checkpoints(every=2))
-    single, both = train.fit(ws, networks), train.fit(ws, networks.replace(compute=spread))
+    single = train.fit(ws, networks)
     losing = threading.Thread(target=lose, args=(ws, cluster, other))
     losing.start()
     elastic = networks.replace(trainer=NETWORK.updated(loop=slow), compute=train.Compute(workers=(1, 2)))
@@ -52,7 +52,7 @@ def main(folder: str) -> None:
     curve = registry.metric_history(ws, shrunk.id, "loss")
     found = {
         "xgboost": [run.metrics["logloss"] for run in (one, two)],
-        "torch": [run.metrics["logloss"] for run in (single, both, shrunk)],
+        "torch": [run.metrics["logloss"] for run in (single, shrunk)],
         "steps": [step for step, _ in curve],
         "alive": sum(bool(node["Alive"]) for node in ray.nodes()),
     }
