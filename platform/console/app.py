@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from ..core import RaylakeError, Workspace
-from .api import access, features, lineage, mlflow, pipelines, push, workspaces
+from .api import access, features, lineage, mlflow, pipelines, push, studies, workspaces
 from .courier import Courier
 from .dispatch import FixedPaths
 from .doorman import Doorman
@@ -72,6 +72,7 @@ def create_app(
     app.include_router(lineage.router)
     app.include_router(pipelines.router)
     app.include_router(push.router)
+    app.include_router(studies.router)
     app.include_router(features.router)
     app.router.routes.extend([*workspaces.routes(), *mlflow.routes()])
     _describe(app)

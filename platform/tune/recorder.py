@@ -14,7 +14,7 @@ from ..core import Workspace
 from ..registry import Run, finish_run, log_metrics, marked, start_run
 from ..train.evaluate import METRICS
 
-_MEASURES = frozenset(name for names in METRICS.values() for name in names) | {"rounds"}
+_MEASURES = frozenset(name for names in METRICS.values() for name in names) | {"rounds", "seconds"}
 
 
 # As in "xgboost.core.XGBoostError: [12:00:00] value -1 for Parameter max_depth ...".
@@ -42,7 +42,7 @@ class Recorder(Callback):
             self._ws,
             "trial",
             self._study.name,
-            params=dict(trial.config),
+            params=chosen(trial.config),
             tags=marked(),
             inputs=self._study.inputs,
             parent=self._study.id,
@@ -64,11 +64,11 @@ class Recorder(Callback):
         """A trial fails: the error is kept, the study goes on."""
         self._end(trial.trial_id, "failed", trial.last_result or {}, _reason(trial.error_file))
 
-    def close(self) -> int:
-        """End the runs of trials that were cut off as ``stopped``; returns how many there were."""
+    def close(self, reason: str) -> int:
+        """End the runs of trials that were cut off as ``stopped``, with the reason; returns how many there were."""
         count = len(self._open)
         for trial_id in list(self._open):
-            self._end(trial_id, "stopped", {}, "the study was interrupted")
+            self._end(trial_id, "stopped", {}, reason)
         return count
 
     def _end(
@@ -85,6 +85,16 @@ class Recorder(Callback):
             if seconds is not None:
                 metrics["seconds"] = float(seconds)
             self.ended[trial_id] = finish_run(self._ws, run.id, status=status, metrics=metrics, error=error)
+
+
+def chosen(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a trial, without the sampler's own keys of those below a branch.
+
+    Example:
+        >>> chosen({"booster": "dart", "booster=dart.rate_drop": 0.5, "rate_drop": 0.5})
+        {'booster': 'dart', 'rate_drop': 0.5}
+    """
+    return {name: value for name, value in config.items() if "=" not in name}
 
 
 def measures(result: Mapping[str, Any]) -> dict[str, float]:

@@ -1,79 +1,76 @@
-"""Search for the best parameters of a Spec with Optuna and ASHA on Ray Tune."""
+"""Search for the best parameters of a Spec with Optuna on Ray Tune."""
 
 from __future__ import annotations
 
-import logging
-import math
 import os
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..core import ConfigError, DataError, TrainingFailed, Workspace, urls
+from ..core import ConfigError, DataError, Workspace
 from ..registry import Run, finish_run, marked, settle_interrupted, start_run
 from ..registry import trials as trials_of
-from ..train import Compute, Spec, XGBoost, fit
+from ..train import Compute, Spec, fit
 from ..train.compute import resolve
 from ..train.environment import environment
 from ..train.evaluate import check_metric
-from ..train.job import worker_rows
 from ..train.labels import labels_of
 from ..train.plan import Plan, make_plan
 from ..train.recorded import closing
-from .interrupt import restored_signals
-from .space import Domain, Searchable, check_space, contains, searchable
+from .budget import Budget
+from .goal import Goal, as_tuple, usual_mode
+from .memory import was_cut_off
+from .past import earlier_trials, fitted_of, interrupted_study
+from .study import Study
+from .trainer_space import check_space, searchable
+from .tree import Space, space_to_dict
+from .tuning import Task, best_of, run_trials
 
-_STEPS = 10
-_MODES = ("max", "min")
-
-
-@dataclass(frozen=True, slots=True)
-class Study:
-    """A finished search.
-
-    Attributes:
-        run: The study's own run (kind ``study``).
-        best_run: A full fit with the best parameters: validation metrics, model, artifact.
-        trials: All trials as runs, in the order they began; status ``finished``, ``stopped`` (pruned) or ``failed``.
-        best_params: Parameters of the best trial.
-        best_value: The metric of the best trial.
-    """
-
-    run: Run
-    best_run: Run
-    trials: tuple[Run, ...]
-    best_params: Mapping[str, Any]
-    best_value: float
+_SECONDS = "seconds"
 
 
 def search(
     ws: Workspace,
     spec: Spec,
-    space: Mapping[str, Domain],
+    space: Space,
     *,
-    metric: str | None = None,
-    mode: str | None = None,
+    metric: str | Sequence[str] | None = None,
+    mode: str | Sequence[str] | None = None,
     trials: int = 8,
+    sampler: str = "tpe",
+    pruner: str = "asha",
+    budget: Budget | None = None,
     concurrency: int | None = None,
     seed: int = 0,
+    warm_start: Iterable[Study | Run | str] = (),
+    resume: bool = False,
 ) -> Study:
     """Try parameters of `spec.trainer`, then fit the best ones in full.
 
-    Optuna's TPE proposes; each trial trains in up to ten steps and reports its validation metric after each, and
-    ASHA stops those that fall behind. The rows are prepared once and shared through the object store.
+    Optuna proposes; each trial trains in up to ten steps and reports its validation metrics after each, and those that
+    fall behind are stopped. The rows are prepared once and shared through the object store. Every trial is in the
+    registry as soon as it begins, so a study that is killed can be resumed.
 
     Args:
         ws: The workspace.
         spec: What to fit; its validation rows decide.
-        space: Domains by parameter name of the trainer (``rounds``, ``max_depth``, ``lr``, ``hidden``…).
-        metric: One of `evaluate`'s; default ``auc`` for binary labels, ``rmse`` for regression.
-        mode: ``max`` or ``min``; default what is better for the metric.
+        space: Domains by parameter name of the trainer (``rounds``, ``max_depth``, ``lr``, ``hidden``…); `branch`
+            makes parameters depend on the choice of another.
+        metric: One of `evaluate`'s; default ``auc`` for binary labels, ``rmse`` for regression. Several,
+            ``seconds`` (of training) among them, make a Pareto front: no trial is stopped then, and the best by the
+            first is fitted.
+        mode: ``max`` or ``min``, one for each metric; default what is better for the metric.
         trials: Number of trials.
+        sampler: Who proposes: ``tpe``, ``gp``, ``cmaes``, ``nsga2``, ``random``, or ``grid`` (all combinations).
+        pruner: Who stops trials: ``asha`` (Li et al., 2020), ``median`` (the running averages of the others) or
+            ``none``.
+        budget: Other limits: wall time, CPU time, trials without improvement.
         concurrency: Trials side by side; default one for each core of the cluster.
         seed: Seed of the proposals. With more than one trial side by side the order in which they end, and so
             the proposals, may differ between runs.
+        warm_start: Earlier studies (or ids of their runs) to learn from; trials that `space` could not propose are
+            passed over.
+        resume: Go on with the newest study of the same Spec, space and goal that was interrupted: finished trials are
+            not run again, those that were cut off are. Without such a study a new one begins.
 
     Returns:
         The study. `best_run` has the artifact.
@@ -92,175 +89,58 @@ def search(
         (['learning_rate', 'max_depth'], 2, True)
     """
     check_space(space, searchable(spec.trainer))
-    if trials < 1 or (concurrency is not None and concurrency < 1):
-        raise ConfigError(f"trials={trials!r}, concurrency={concurrency!r} is not valid: use 1 or more")
+    if concurrency is not None and concurrency < 1:
+        raise ConfigError(f"concurrency={concurrency!r} is not valid: use 1 or more")
     if spec.validation == 0:
         raise ConfigError("a search needs validation rows: give the Spec a validation share or window")
     settle_interrupted(ws)
     resolve(ws, spec.compute)
     plan = make_plan(ws, spec)
-    metric, mode = _goal(plan, metric, mode)
+    goal = _goal(plan, metric, mode, trials=trials, sampler=sampler, pruner=pruner, seed=seed)
+    known = earlier_trials(ws, warm_start)
     at_once, threads = _sizes(trials, concurrency)
     resolve(ws, Compute(cpus=threads, gpus=0))
-    goal = {"metric": metric, "mode": mode, "trials": trials, "concurrency": at_once, "seed": seed}
-    params = {**spec.to_dict(), "space": {name: repr(domain) for name, domain in space.items()}, **goal}
+    study = _begin(ws, spec, space, goal, budget or Budget(), (at_once, threads), resume)
+    task = Task(ws, spec, space, goal, study, budget or Budget(), at_once, threads)
+    with closing(ws, study):
+        ended_by = run_trials(task, plan, known)
+        best = best_of(trials_of(ws, study.id), goal, study.id)
+        trainer = spec.trainer.updated(**best.params)
+        fitted = fitted_of(ws, study, trainer.to_dict()) if resume else None
+        best_run = fitted or fit(ws, spec.replace(trainer=trainer), parent=study.id)
+        figures = {f"best_{goal.metric}": float(best.metrics[goal.metric])}
+        done = finish_run(ws, study.id, metrics=figures, outputs=[best_run.node])
+    tried = tuple(trial for trial in trials_of(ws, study.id) if not was_cut_off(trial) or ended_by)
+    return Study(done, best_run, tried, dict(best.params), float(best.metrics[goal.metric]), ended_by)
+
+
+def _begin(
+    ws: Workspace, spec: Spec, space: Space, goal: Goal, budget: Budget, sizes: tuple[int, int], resume: bool
+) -> Run:
+    """The study's run: an interrupted one that goes on, or a new one."""
+    at_once, threads = sizes
+    sought = {"space": space_to_dict(space), **goal.to_dict(), "budget": budget.to_dict()}
+    params = {**spec.to_dict(), **sought, "concurrency": at_once}
+    if resume and (found := interrupted_study(ws, spec.run_name, params)) is not None:
+        return found
     tags = {"environment": environment(), "resources": {"concurrency": at_once, "cpus": threads}}
     inputs = [spec.training.version.node]
-    study = start_run(ws, "study", spec.run_name, params=params, tags=marked(tags), inputs=inputs)
-    with closing(ws, study):
-        best = _tune(ws, spec, plan, space, study, goal, threads)
-        best_run = fit(ws, spec.replace(trainer=spec.trainer.updated(**best.params)), parent=study.id)
-        done = finish_run(ws, study.id, metrics={f"best_{metric}": best.value}, outputs=[best_run.node])
-    found = sorted(trials_of(ws, study.id), key=lambda run: run.created_at)
-    return Study(done, best_run, tuple(found), best.params, best.value)
+    return start_run(ws, "study", spec.run_name, params=params, tags=marked(tags), inputs=inputs)
 
 
-@dataclass(frozen=True, slots=True)
-class _Best:
-    params: dict[str, Any]
-    value: float
-
-
-def _tune(
-    ws: Workspace,
-    spec: Spec,
-    plan: Plan,
-    space: Mapping[str, Domain],
-    study: Run,
-    goal: Mapping[str, Any],
-    threads: int,
-) -> _Best:
-    """Run the trials; each is in the registry when this returns or raises."""
-    from ray import tune
-    from ray.tune.logger import JsonLoggerCallback
-
-    from .recorder import Recorder
-
-    recorder = Recorder(ws, study)
-    filesystem, path = urls.filesystem(ws.runs_url)
-    filesystem.create_dir(path, recursive=True)
-    name = f"study-{study.id}"
-    tuner = tune.Tuner(
-        tune.with_resources(_trainable(spec, plan, space, threads), {"cpu": threads}),
-        tune_config=_tune_config(spec, space, goal),
-        run_config=tune.RunConfig(
-            name=name,
-            storage_path=path,
-            storage_filesystem=filesystem,
-            # Without its JSON files Ray Tune warns about every trial at the end.
-            callbacks=[recorder, JsonLoggerCallback()],  # type: ignore[no-untyped-call]
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            verbose=0,
-        ),
-    )
-    try:
-        with restored_signals(), _quiet():
-            tuner.fit()
-    finally:
-        cut = recorder.close()
-        filesystem.delete_dir(f"{path}/{name}")
-    # Ray Tune swallows the first Ctrl-C and returns what it has.
-    if cut or len(recorder.ended) < int(goal["trials"]):
-        raise KeyboardInterrupt(f"study {study.id} was interrupted after {len(recorder.ended) - cut} trials")
-    return _best(recorder.ended, goal, study.id)
-
-
-def _best(ended: Mapping[str, Run], goal: Mapping[str, Any], study: str) -> _Best:
-    """The best trial among those that trained in full, or else among all that reported."""
-    metric, sign = str(goal["metric"]), 1 if goal["mode"] == "max" else -1
-    runs = [
-        run for run in ended.values() if math.isfinite(run.metrics.get(metric, math.nan)) and run.status != "failed"
-    ]
-    if not runs:
-        errors = sorted({run.error for run in ended.values() if run.error})
-        reason = errors[0].strip().splitlines()[-1] if errors else f"no trial reported {metric}"
-        raise TrainingFailed(f"study {study} failed: all {len(ended)} trials failed, the first with: {reason}")
-    whole = [run for run in runs if run.status == "finished"] or runs
-    best = max(whole, key=lambda run: sign * float(run.metrics[metric]))
-    return _Best(dict(best.params), float(best.metrics[metric]))
-
-
-def _trainable(spec: Spec, plan: Plan, space: Mapping[str, Domain], threads: int) -> Any:
-    from ray import tune
-
-    from .trials import BoostTrial, EpochTrial, Setting
-
-    setting = Setting(
-        searchable(spec.trainer), plan.matrix_columns, plan.task, spec.seed, threads, _stride(spec, space)
-    )
-    train, valid = worker_rows(plan.part(training=True)), worker_rows(plan.part(training=False))
-    kind = BoostTrial if isinstance(spec.trainer, XGBoost) else EpochTrial
-    return tune.with_parameters(kind, setting=setting, train=train, valid=valid)
-
-
-def _tune_config(spec: Spec, space: Mapping[str, Domain], goal: Mapping[str, Any]) -> Any:
-    from ray import tune
-    from ray.tune.schedulers import ASHAScheduler
-    from ray.tune.search import ConcurrencyLimiter
-
-    steps = math.ceil(_most(spec, space) / _stride(spec, space))
-    scheduler = ASHAScheduler(max_t=max(2, steps), grace_period=max(1, steps // 5), reduction_factor=3)
-    return tune.TuneConfig(
-        metric=goal["metric"],
-        mode=goal["mode"],
-        search_alg=ConcurrencyLimiter(_searcher(spec, space, goal), max_concurrent=goal["concurrency"]),
-        scheduler=scheduler,
-        num_samples=goal["trials"],
-        reuse_actors=True,
-    )
-
-
-def _searcher(spec: Spec, space: Mapping[str, Domain], goal: Mapping[str, Any]) -> Any:
-    import optuna
-    from ray.tune.search.optuna import OptunaSearch
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        # Optuna's default begins with ten random trials, which is more than a small study has in all.
-        sampler = optuna.samplers.TPESampler(
-            seed=goal["seed"], n_startup_trials=min(10, max(3, goal["trials"] // 3)), constant_liar=True
-        )
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    trainer: Searchable = searchable(spec.trainer)
-    given = trainer.params if isinstance(trainer, XGBoost) else trainer.options
-    known = {name: given[name] for name in space if name in given}
-    distributions = {name: domain.distribution() for name, domain in space.items()}
-    inside = len(known) == len(space) and all(contains(space[name], value) for name, value in known.items())
-    return OptunaSearch(
-        distributions,
-        metric=goal["metric"],
-        mode=goal["mode"],
-        sampler=sampler,
-        points_to_evaluate=[known] if inside else None,
-    )
-
-
-def _goal(plan: Plan, metric: str | None, mode: str | None) -> tuple[str, str]:
-    metric = check_metric(metric or ("auc" if plan.task == "binary" else "rmse"), plan.task)
-    mode = mode or ("max" if metric in ("auc", "accuracy", "r2") else "min")
-    if mode not in _MODES:
-        raise ConfigError(f"mode {mode!r} is not known: use max or min")
-    labels = labels_of(plan.valid.column(plan.label))
-    if metric == "auc" and labels.min() == labels.max():
+def _goal(plan: Plan, metric: str | Sequence[str] | None, mode: str | Sequence[str] | None, **options: Any) -> Goal:
+    metrics = as_tuple(metric or ("rmse" if plan.task == "regression" else "auc"))
+    for name in metrics:
+        if name != _SECONDS or len(metrics) == 1:
+            check_metric(name, plan.task)
+    modes = tuple(usual_mode(name) for name in metrics) if mode is None else as_tuple(mode)
+    labels = labels_of(plan.valid.column(plan.label), plan.signature.classes)
+    if "auc" in metrics and labels.min() == labels.max():
         raise DataError(
             f"label {plan.label!r} is {labels[0]:g} in all {len(labels)} validation rows of {plan.table}, "
             "so auc cannot be measured: choose a larger validation, or another metric"
         )
-    return metric, mode
-
-
-def _most(spec: Spec, space: Mapping[str, Domain]) -> int:
-    """The largest number of rounds or epochs that a trial may take."""
-    name = "rounds" if isinstance(spec.trainer, XGBoost) else "max_epochs"
-    domain = space.get(name)
-    if domain is None:
-        return int(getattr(spec.trainer, name))
-    values = getattr(domain, "values", None)
-    return int(max(values)) if values else int(domain.high)  # type: ignore[union-attr]
-
-
-def _stride(spec: Spec, space: Mapping[str, Domain]) -> int:
-    return max(1, math.ceil(_most(spec, space) / _STEPS))
+    return Goal(metrics, modes, **options)
 
 
 def _sizes(trials: int, concurrency: int | None) -> tuple[int, int]:
@@ -274,24 +154,3 @@ def _sizes(trials: int, concurrency: int | None) -> tuple[int, int]:
     cores = min(total, os.cpu_count() or 1) if len(nodes) == 1 else total
     at_once = min(trials, concurrency or max(1, cores))
     return at_once, max(1, cores // at_once)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Ray Tune's own result files and its complaints about its state: the registry holds the results.
-
-    That state would serve to resume a study in Ray Tune's way, and is deleted at the end; on a full disk, Ray Tune
-    prints a traceback for it beside the one error that counts.
-    """
-    name, state = "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", logging.getLogger("ray.tune.execution.experiment_state")
-    former, level = os.environ.get(name), state.level
-    os.environ[name] = "1"
-    state.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        state.setLevel(level)
-        if former is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = former

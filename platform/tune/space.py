@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..core import ConfigError
-from ..train import Lightning, XGBoost
-from ..train.trainer import Trainer
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -30,6 +26,10 @@ class Integer:
 
         return IntDistribution(self.low, self.high, log=self.log)
 
+    def suggest(self, trial: Any, key: str) -> int:
+        """What an Optuna trial proposes under `key`."""
+        return int(trial.suggest_int(key, self.low, self.high, log=self.log))
+
 
 @dataclass(frozen=True, slots=True)
 class Real:
@@ -45,6 +45,10 @@ class Real:
 
         return FloatDistribution(self.low, self.high, log=self.log)
 
+    def suggest(self, trial: Any, key: str) -> float:
+        """What an Optuna trial proposes under `key`."""
+        return float(trial.suggest_float(key, self.low, self.high, log=self.log))
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -58,9 +62,12 @@ class Choice:
 
         return CategoricalDistribution(self.values)
 
+    def suggest(self, trial: Any, key: str) -> Any:
+        """What an Optuna trial proposes under `key`."""
+        return trial.suggest_categorical(key, self.values)
+
 
 Domain = Integer | Real | Choice
-Searchable = XGBoost | Lightning
 
 
 def integer(low: int, high: int, *, log: bool = False) -> Integer:
@@ -113,51 +120,6 @@ def choice(*values: Any) -> Choice:
     return Choice(tuple(values))
 
 
-def searchable(trainer: Trainer) -> Searchable:
-    """The trainer, if its parameters can be searched.
-
-    Raises:
-        ConfigError: A trainer that does not train in steps that a search can stop.
-
-    Example:
-        >>> searchable(XGBoost(5)).rounds
-        5
-    """
-    if not isinstance(trainer, XGBoost | Lightning):
-        raise ConfigError(
-            f"a search takes train.XGBoost, train.Lightning and train.MLP, not {type(trainer).__name__}: "
-            "fit it with train.fit for each of the values"
-        )
-    return trainer
-
-
-def check_space(space: Mapping[str, Domain], trainer: XGBoost | Lightning) -> None:
-    """Raise unless every name of `space` is a parameter of `trainer`, and every value a domain.
-
-    Raises:
-        ConfigError: An empty space, an unknown parameter, or a value that is no domain.
-
-    Example:
-        >>> check_space({"max_dept": integer(3, 9)}, XGBoost())
-        Traceback (most recent call last):
-        ...
-        raylake.core.errors.ConfigError: XGBoost has no parameter 'max_dept': did you mean 'max_depth'? ...
-    """
-    if not space:
-        raise ConfigError(
-            "the search space is empty: name at least one parameter, such as max_depth=tune.integer(3, 9)"
-        )
-    for name, domain in space.items():
-        if not isinstance(domain, Integer | Real | Choice):
-            raise ConfigError(
-                f"space[{name!r}] = {domain!r} is not a domain: use tune.integer, tune.real or tune.choice"
-            )
-    if isinstance(trainer, Lightning):
-        _check_names(set(space), {"max_epochs", "batch_size", *trainer.options})
-    for name, domain in space.items():
-        trainer.updated(**{name: _example(domain)})
-
-
 def contains(domain: Domain, value: Any) -> bool:
     """Whether `value` can be proposed by `domain`.
 
@@ -170,17 +132,6 @@ def contains(domain: Domain, value: Any) -> bool:
     whole = isinstance(value, int) and not isinstance(value, bool)
     number = whole or (isinstance(domain, Real) and isinstance(value, float))
     return number and domain.low <= value <= domain.high
-
-
-def _check_names(names: set[str], known: set[str]) -> None:
-    for name in sorted(names - known):
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise ConfigError(f"the trainer has no parameter {name!r}: {hint}It has {', '.join(sorted(known))}")
-
-
-def _example(domain: Domain) -> Any:
-    return domain.values[0] if isinstance(domain, Choice) else domain.low
 
 
 def _check_bounds(kind: str, low: float, high: float, log: bool, *, smallest: float) -> None:

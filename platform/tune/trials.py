@@ -16,6 +16,7 @@ from ..train import Lightning, XGBoost, evaluate
 from ..train.job import Rows, share_cores
 from ..train.torch_options import module_options
 from ..train.xgboost_loop import matrix, parameters
+from .recorder import chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class BoostTrial(Trainable):
         import xgboost
 
         setting = self._setting
-        self._trainer = cast(XGBoost, setting.trainer).updated(**config)
+        self._trainer = cast(XGBoost, setting.trainer).updated(**chosen(config))
         self._inputs, self._held_out = self._quantised(self._trainer)
         params = parameters(self._trainer, setting.task, seed=setting.seed, threads=setting.threads, gpu=False)
         self._booster = xgboost.Booster(params, [self._inputs, self._held_out])
@@ -134,7 +135,7 @@ class EpochTrial(Trainable):
         from ..train.lightning_loop import Batches
 
         setting = self._setting
-        self._trainer = cast(Lightning, setting.trainer).updated(**config)
+        self._trainer = cast(Lightning, setting.trainer).updated(**chosen(config))
         torch.set_num_threads(setting.threads)
         pl.seed_everything(setting.seed, verbose=False)
         self._module = build_module(

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from raylake import train, tune
 from raylake.core import ConfigError
-from raylake.tune.space import check_space, contains
+from raylake.tune.space import contains
+from raylake.tune.trainer_space import check_space
 
 
 @given(st.integers(-50, 50), st.integers(0, 50), st.integers(-120, 120))

@@ -13,7 +13,7 @@ from .ingest import MetricWriter
 from .inputs import log_inputs
 from .metrics import delete_tag, log_metrics, log_params, measurements, metric_history, set_tags
 from .purge import purge_deleted, purge_run
-from .runs import delete_run, finish_run, restore_run, run, runs, start_run, trials
+from .runs import delete_run, finish_run, reopen_run, restore_run, run, runs, start_run, trials
 from .search import search_experiments, search_runs
 from .values import Dataset, Experiment, Measurement, ModelLink, Page, RunView
 
@@ -40,6 +40,7 @@ __all__ = [
     "purge_deleted",
     "purge_run",
     "rename_experiment",
+    "reopen_run",
     "restore_experiment",
     "restore_run",
     "run",

@@ -11,7 +11,7 @@ from uuid import uuid4
 from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
-from ...core import DataError, Node, Workspace
+from ...core import Conflict, DataError, Node, Workspace
 from ..columns import clean, numbers
 from ..engine import now, reading, transaction, writing
 from ..lineage import connect
@@ -231,6 +231,29 @@ def update_run(
         if row.lifecycle != ACTIVE:
             raise deleted_run(run_id)
         return head(row)
+
+
+def reopen_run(ws: Workspace, run_id: str) -> Run:
+    """Take up a run that was stopped or failed: it is ``running`` again, without an error and an end.
+
+    Raises:
+        NotFound: The run is unknown.
+        Conflict: It is finished, or running.
+
+    Example:
+        >>> import tempfile
+        >>> ws = Workspace.open(tempfile.mkdtemp())
+        >>> study = finish_run(ws, start_run(ws, "study", "first").id, status="stopped", error="Ctrl-C")
+        >>> reopen_run(ws, study.id).status
+        'running'
+    """
+    with writing(ws) as session:
+        row = _row(session, run_id, lock=True)
+        if row.status not in ("stopped", "failed"):
+            raise Conflict(f"run {run_id} is {row.status}: only a run that was stopped or failed can be taken up again")
+        row.status, row.error, row.ended_at = "running", "", None
+        session.flush()
+        return record(_view(session, run_id))
 
 
 def run(ws: Workspace, run_id: str) -> Run:
