@@ -44,9 +44,6 @@ def make_sampler(name: str, *, seed: int, trials: int) -> BaseSampler:
         seed: Seed of the proposals.
         trials: Trials of the whole study: a small one begins to model earlier.
 
-    Raises:
-        ConfigError: A sampler whose library is not installed; the message has the command.
-
     Example:
         >>> type(make_sampler("tpe", seed=1, trials=20)).__name__
         'TPESampler'
@@ -58,22 +55,19 @@ def make_sampler(name: str, *, seed: int, trials: int) -> BaseSampler:
     samplers: Any = optuna.samplers
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        try:
-            if name == "gp":
-                found = samplers.GPSampler(seed=seed, n_startup_trials=begin)
-            elif name == "cmaes":
-                found = samplers.CmaEsSampler(seed=seed, n_startup_trials=begin, warn_independent_sampling=False)
-            elif name == "nsga2":
-                found = samplers.NSGAIISampler(seed=seed, population_size=max(4, min(50, trials // 3)))
-            elif name in ("random", "grid"):
-                found = samplers.RandomSampler(seed=seed)
-            else:
-                # Optuna's default begins with ten random trials, which is more than a small study has in all.
-                found = samplers.TPESampler(
-                    seed=seed, n_startup_trials=begin, constant_liar=True, multivariate=True, group=True,
-                    warn_independent_sampling=False,
-                )  # fmt: skip
-        except ImportError as error:
-            raise ConfigError(f"sampler {name!r} needs a library: pip install cmaes ({error})") from error
+        if name == "gp":
+            found = samplers.GPSampler(seed=seed, n_startup_trials=begin)
+        elif name == "cmaes":
+            found = samplers.CmaEsSampler(seed=seed, n_startup_trials=begin, warn_independent_sampling=False)
+        elif name == "nsga2":
+            found = samplers.NSGAIISampler(seed=seed, population_size=max(4, min(50, trials // 3)))
+        elif name in ("random", "grid"):
+            found = samplers.RandomSampler(seed=seed)
+        else:
+            # Optuna's default begins with ten random trials, which is more than a small study has in all.
+            found = samplers.TPESampler(
+                seed=seed, n_startup_trials=begin, constant_liar=True, multivariate=True, group=True,
+                warn_independent_sampling=False,
+            )  # fmt: skip
     sampler: BaseSampler = found
     return sampler
