@@ -27,7 +27,7 @@ def sgd(work: Work) -> None:
     for batch in work.batches():
         loss = F.binary_cross_entropy_with_logits(work.model(batch.x), batch.y)
         optimizer.zero_grad()
-        (loss * batch.share).backward()
+        (loss * batch.share).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         work.done(batch, loss)
 
@@ -48,7 +48,8 @@ def every_mode(work: Work) -> None:
         fitted = train_torch(replace(job, parallel=mode, run=f"{job.run}-{mode}"))
         found[mode] = weights_of(fitted.content)
         found[f"{mode}_loss"] = fitted.history["valid_loss"]
-    network = train.MLP((16, 8), epochs=job.trainer.epochs, lr=job.trainer.lr, batch_size=job.trainer.batch_size)
+    given = work.trainer
+    network = train.MLP((16, 8), epochs=given.epochs, lr=given.lr, batch_size=given.batch_size)
     for mode in ("ddp", "fsdp", "tensor"):
         found[f"lightning-{mode}"] = weights_of(train_lightning(replace(job, trainer=network, parallel=mode)).content)
     work.history.update(found)
