@@ -48,8 +48,8 @@ def every_mode(work: Work) -> None:
         fitted = train_torch(replace(job, parallel=mode, run=f"{job.run}-{mode}"))
         found[mode] = weights_of(fitted.content)
         found[f"{mode}_loss"] = fitted.history["valid_loss"]
-    ours = work.trainer
-    network = train.MLP((16, 8), epochs=ours.epochs, lr=ours.lr, batch_size=ours.batch_size)
+    given = work.trainer
+    network = train.MLP((16, 8), epochs=given.epochs, lr=given.lr, batch_size=given.batch_size)
     for mode in ("ddp", "fsdp", "tensor"):
         found[f"lightning-{mode}"] = weights_of(train_lightning(replace(job, trainer=network, parallel=mode)).content)
     work.history.update(found)
