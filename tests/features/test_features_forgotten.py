@@ -40,7 +40,10 @@ def raw() -> tuple[pa.Table, pa.Table, pa.Table]:
         "distance": [500.0] * len(hours),
     }
     measured = ("temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib")
-    weather = {"origin": origins * 30, "time_hour": pa.array([START + timedelta(days=n // 3) for n in range(90)], STAMP)}
+    weather = {
+        "origin": origins * 30,
+        "time_hour": pa.array([START + timedelta(days=n // 3) for n in range(90)], STAMP),
+    }
     weather |= {name: [float(n % 11) for n in range(90)] for name in measured}
     planes = {"tailnum": [f"N{n}" for n in range(5)], "year": [1990.0 + n for n in range(5)], "seats": [100.0] * 5}
     return prepare_flights(pa.table(flights)), prepare_weather(pa.table(weather)), prepare_planes(pa.table(planes))
