@@ -16,7 +16,9 @@ group = typer.Typer(no_args_is_help=True)
 ViewArgument = Annotated[str, typer.Argument(help="package.module:view")]
 ViewsArgument = Annotated[
     list[str] | None,
-    typer.Argument(help="package.module:view, or names of views that are online; default: all of these"),
+    typer.Argument(
+        help="package.module:view, names of views that are online, or weather@2; default: all that are online"
+    ),
 ]
 
 
@@ -31,7 +33,7 @@ def build(view: ViewArgument, workspace: WorkspaceOption = None, json: JsonOptio
 
 @group.command()
 def materialise(
-    view: ViewArgument,
+    view: Annotated[str, typer.Argument(help="package.module:view, or the name of a registered one, weather@2")],
     until: Annotated[datetime | None, typer.Option(help="UTC; default: everything known")] = None,
     keep: Annotated[str | None, typer.Option(help="Keep values for so long after their event time, e.g. 90d")] = None,
     workspace: WorkspaceOption = None,
@@ -43,7 +45,8 @@ def materialise(
     from .. import features
 
     moment = until.replace(tzinfo=UTC) if until else None
-    rows = features.materialise(open_workspace(workspace), load_object(view), until=moment, keep=keep)
+    wanted = load_object(view) if ":" in view else view
+    rows = features.materialise(open_workspace(workspace), wanted, until=moment, keep=keep)
     if json:
         print_json({"rows": rows})
         return
@@ -129,18 +132,18 @@ def freshness(workspace: WorkspaceOption = None, json: JsonOption = False) -> No
 @group.command()
 def retention(
     view: Annotated[str, typer.Argument(help="Name of a view that is online")],
-    keep: Annotated[str, typer.Argument(help="How long after their event time values stay, e.g. 90d, or `forever`")],
+    keep: Annotated[str, typer.Argument(help="How long after their event time values stay, e.g. 90d; or `declared`")],
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Say how long the online values of a view are kept."""
+    """Keep the online values of a view for another time than its declared retention."""
     from .. import features
 
-    features.set_online_retention(open_workspace(workspace), view, None if keep == "forever" else keep)
+    features.set_online_retention(open_workspace(workspace), view, None if keep == "declared" else keep)
     if json:
         print_json({"view": view, "keep": keep})
     else:
-        typer.echo(f"{view}: kept {keep if keep == 'forever' else f'for {keep}'}")
+        typer.echo(f"{view}: kept {'as declared' if keep == 'declared' else f'for {keep}'}")
 
 
 @group.command("clean-up")
@@ -161,9 +164,10 @@ def _views(ws: Workspace, names: list[str]) -> list[Any]:
         if ":" in name:
             made = load_object(name)
             found += made.views if isinstance(made, features.FeatureSet) else [made]
-        else:
-            plain, _, version = name.partition("@")
-            found.append(features.online_view(registry.online_definition(ws, "view", plain, version or None)))
+        elif "@" in name:
+            found.append(features.find_view(ws, name))
+        else:  # the one that was materialised last: a newer one may be registered only
+            found.append(features.online_view(registry.online_definition(ws, "view", name)))
     return found
 
 

@@ -53,18 +53,20 @@ class OnlineStores:
             return found
 
     def view(self, ws: Workspace, name: str) -> FeatureView:
-        """The view that is online as ``name`` or ``name@version``.
+        """The view that is online as ``name``, or as ``name@2`` (number or hash of a registered version).
 
         Raises:
             NotFound: None is; the message lists what there is.
         """
         from .. import features
 
-        plain, _, version = name.partition("@")
-        return self._remember(
-            ("view", ws, name),
-            lambda: features.online_view(registry.online_definition(ws, "view", plain, version or None)),
-        )
+        def find() -> FeatureView:
+            plain, _, version = name.partition("@")
+            if version:
+                version = features.find_view(ws, name).version
+            return features.online_view(registry.online_definition(ws, "view", plain, version or None))
+
+        return self._remember(("view", ws, name), find)
 
     def feature_set(self, ws: Workspace, name: str) -> FeatureSet:
         """The feature set that is online as ``name`` or ``name@version``."""

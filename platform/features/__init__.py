@@ -17,13 +17,14 @@ from .catalogue import (
 )
 from .derived import Remade, RemadeAll, remake_derived
 from .feature_set import FeatureSet, OnDemand
+from .forget import ForgottenEverywhere, forget
 from .freshness import Freshness, freshness, freshness_metrics
 from .keep_online import keep_online
 from .lmdb_store import LmdbStore
 from .look_up import Found, LookUp
 from .materialise import Refreshed, drop_view, materialise, online_view, put_values, refresh
 from .online import OnlineStore, open_online
-from .online_retention import clean_up_online, forget, set_online_retention
+from .online_retention import clean_up_online, set_online_retention
 from .partitions import join_as_of_dataset
 from .ranking import Elimination, Impact, RankedSet, Ranking, discard, eliminate, rank, rank_sets
 from .reader import FeatureReader
@@ -44,6 +45,7 @@ __all__ = [
     "FeatureSkew",
     "FeatureView",
     "Impact",
+    "ForgottenEverywhere",
     "Found",
     "LmdbStore",
     "LookUp",

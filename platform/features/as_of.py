@@ -4,7 +4,8 @@ Rules, the same in process, on Ray and (row by row) in the online store:
 
 - A value row is *known* from the later of its event and created time on (a null created time is the event time).
 - A label at time t takes, among the rows of its keys known at t, the one with the latest event time; of equal
-  event times the one created later; of equal created times the later row.
+  event times the one created later; of equal created times the later row. (Views put rows of equal times in the order
+  of what they say, see `raylake.features.ties`, because the order of a table's rows is not kept.)
 - If that row's event is more than `ttl` before t, the label gets nulls (an age of exactly `ttl` still counts).
 - Every label row comes out once, in its place. A null key or time matches nothing, on either side.
 """

@@ -17,6 +17,7 @@ from ..registry import TableVersion
 from .catalogue import find_view, remember
 from .dtypes import TIMESTAMP, arrow_type, cast_column, require_columns
 from .lineage import view_columns
+from .ties import settle_ties
 from .view import FeatureView
 from .windows import roll
 from .written import transaction
@@ -31,8 +32,9 @@ def compute_values(view: FeatureView, source: pa.Table | Sequence[pa.Table]) -> 
             that takes several.
 
     Returns:
-        Columns `view.schema` (keys, times, features), in the order of event time, rows of equal times in the order
-        of `source`. Rows without a key or an event time are left out: nobody could ever ask for them.
+        Columns `view.schema` (keys, times, features), in the order of event time; of rows with equal key and times
+        the last one holds, see `raylake.features.ties`. Rows without a key or an event time are left out: nobody
+        could ever ask for them.
 
     Raises:
         SchemaMismatch: The transform returned something else than a table, or a column is missing or of another type.
@@ -59,7 +61,7 @@ def compute_values(view: FeatureView, source: pa.Table | Sequence[pa.Table]) -> 
         table = _set(table, name, cast_column(table[name], arrow_type(kind), name, where))
     for name in view.time_columns:
         table = _set(table, name, cast_column(table[name], TIMESTAMP, name, where))
-    table = _drop_null(table, [*view.entity.keys, view.event_time])
+    table = settle_ties(view, _drop_null(table, [*view.entity.keys, view.event_time]))
     # The aggregate may be called like the column that it aggregates, so what is no longer needed goes first.
     rolled = roll(table, view.window, keys=view.entity.keys, event_time=view.event_time, created_time=view.created_time)
     return conform_values(view, rolled).sort_by(view.event_time)

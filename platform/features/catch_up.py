@@ -15,7 +15,7 @@ from .build import compute_values
 from .codec import RANK_BYTES, ViewCodec
 from .dtypes import TIMESTAMP, cast_column
 from .newest import Newest, complete
-from .online import OnlineStore
+from .online import OnlineStore, within
 from .view import FeatureView
 from .view_sources import reach, source_columns, source_tables
 
@@ -54,17 +54,19 @@ def catch_up(
         tied |= _level(store, chunk)
         written += store.put(chunk, keep=keep)
     if view.transform is None and not view.window and (tied := tied | newest.tied):
-        # Of rows of one rank the table's order decides, which the changes do not show.
+        # Of rows of one rank all have to be compared: what is online does not tell all that `settle_ties` looks at.
         keys = ViewCodec(view).pack_keys([came[name] for name in view.entity.keys])
         again = came.filter(pc.is_in(keys, pa.array(sorted(tied), pa.large_binary())))
         for chunk in Newest(view, compute_values(view, _rows_of(ws, view, source.at(until), again))).chunks():
             store.put(chunk, keep=keep)
     if went.num_rows:
-        limits = went if view.transform is None else _rows_of(ws, view, source.at(since), went)
+        # A row that came late changed the value of a later event: what was online tells more than the row that went.
+        alone = view.transform is None and not (view.window and view.created_time)
+        limits = went if alone else _rows_of(ws, view, source.at(since), went)
         remaining = Newest(view, compute_values(view, _rows_of(ws, view, source.at(until), went)))
         for chunk in remaining.chunks():  # of windows that lost a row, the later values change as well
             written += store.put(chunk, keep=keep)
-        taken = _take_back(store, Newest(view, compute_values(view, limits)), remaining)
+        taken = _take_back(store, Newest(view, compute_values(view, limits)), remaining, keep)
     return written, taken, newest.newest_event
 
 
@@ -98,8 +100,8 @@ def _came(ws: Workspace, view: FeatureView, source: Ref, came: pa.Table) -> Newe
     return Newest(view, values.filter(pc.greater_equal(values[view.event_time], pa.scalar(first, TIMESTAMP))))
 
 
-def _take_back(store: OnlineStore, limits: Newest, remaining: Newest) -> int:
-    left = remaining.to_dict()
+def _take_back(store: OnlineStore, limits: Newest, remaining: Newest, keep: timedelta | None) -> int:
+    left = within(remaining.to_dict(), keep)
     taken = 0
     for chunk in limits.chunks():
         taken += store.amend([(key, value[:8] + _LATEST, left.get(key)) for key, value in chunk])

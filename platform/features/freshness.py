@@ -12,7 +12,7 @@ from ..data.delta_log import entries, require
 from .codec import ViewCodec
 from .cursor import read_cursor
 from .dtypes import EPOCH
-from .materialise import online_view
+from .materialise import kept, online_view
 from .online import OnlineStore, open_online
 from .view_sources import source_tables
 
@@ -70,7 +70,7 @@ def freshness(ws: Workspace, *, store: OnlineStore | None = None) -> list[Freshn
         lag = timedelta(milliseconds=max(0.0, time.time() * 1000 - min(waiting))) if waiting else timedelta(0)
         event = None if cursor is None or cursor.newest_event is None else EPOCH + _micros(cursor.newest_event)
         tables = source_tables(view)
-        found.append(Freshness(view.name, view.version, tables, len(waiting), lag, event, stored.keep))
+        found.append(Freshness(view.name, view.version, tables, len(waiting), lag, event, kept(view, stored)))
     return found
 
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 
 from .. import registry
 from ..core import Node, RaylakeError, Ref, Workspace, duration
 from ..data.delta_log import open_delta
-from .feature_set import FeatureSet
-from .materialise import Refreshed, online_view, refresh_view
+from .materialise import Refreshed, kept, online_view, refresh_view
 from .online import OnlineStore, open_online
-from .timeline import views_of
+from .references import Views, views_of
 from .view import FeatureView
 from .view_sources import source_tables
 
@@ -28,7 +26,7 @@ _Key = tuple[str, str]
 
 def keep_online(
     ws: Workspace,
-    views: FeatureSet | FeatureView | Iterable[FeatureView] | None = None,
+    views: Views | None = None,
     *,
     stop: threading.Event | None = None,
     every: str | timedelta = "100ms",
@@ -54,7 +52,7 @@ def keep_online(
     """
     stop, pause = stop or threading.Event(), duration(every, "every").total_seconds()
     with open_online(ws) as store, ThreadPoolExecutor(_MOST_AT_ONCE, thread_name_prefix="online") as pool:
-        follower = _Follower(ws, store, pool, None if views is None else views_of(views))
+        follower = _Follower(ws, store, pool, None if views is None else views_of(ws, views))
         while not stop.is_set():
             follower.look()
             stop.wait(pause)
@@ -99,16 +97,16 @@ class _Follower:
             # The registry is away for a moment: what is known goes on.
             _log.warning("the registry does not answer: %s", error)
             return
-        keeps = {(each.name, each.version): each.keep for each in stored}
+        noted = {(each.name, each.version): each for each in stored}
         if self._given is not None:
-            self._views = {(view.name, view.version): (view, None) for view in self._given}
-            self._views = {key: (view, keeps.get(key)) for key, (view, _) in self._views.items()}
+            given = {(view.name, view.version): view for view in self._given}
+            self._views = {key: (view, kept(view, noted.get(key))) for key, view in given.items()}
             return
         fresh = {}
         for each in stored:
             key = each.name, each.version
-            view = self._views[key][0] if key in self._views else online_view(each)
-            fresh[key] = view, each.keep
+            view = online_view(each)
+            fresh[key] = view, kept(view, each)
         self._views = fresh
 
     def _free(self, key: _Key) -> bool:

@@ -80,10 +80,10 @@ class LookUp:
         *,
         same_names: bool = False,
     ) -> None:
-        from .timeline import views_of
-
         self._store = store
-        self.views = views_of(views)
+        if isinstance(views, FeatureView):
+            views = (views,)
+        self.views = views.views if isinstance(views, FeatureSet) else tuple(views)
         self._each = tuple(_View(view) for view in self.views)
         self._one = self._each[0] if len(self._each) == 1 else None
         self.names = tuple(name for view in self.views for name in view.feature_columns)

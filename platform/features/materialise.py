@@ -21,7 +21,8 @@ from .cursor import OnlineCursor, read_cursor, remove_cursor, write_cursor
 from .feature_set import FeatureSet
 from .newest import Newest
 from .online import OnlineStore, open_online
-from .timeline import Materialiser, views_of
+from .references import Views, named, views_of
+from .timeline import Materialiser
 from .view import FeatureView
 from .view_sources import is_changed_by_rows, newest_versions, record_sources
 
@@ -53,7 +54,7 @@ class Refreshed:
 
 def materialise(
     ws: Workspace,
-    views: FeatureSet | FeatureView | Iterable[FeatureView],
+    views: Views,
     *,
     until: datetime | None = None,
     since: datetime | None = None,
@@ -67,11 +68,11 @@ def materialise(
 
     Args:
         ws: Workspace.
-        views: Feature set, view, or several views.
+        views: Feature set, view, reference to a registered one (``weather@2``), or several views.
         until: Only what was known at this moment; by default everything.
         since: Only what became known after this moment; by default everything.
-        keep: Values are kept online for so long after their event time, ``"90d"``; by default as before (for ever).
-            Unlike a view's `ttl` it looks at the clock, not at the request.
+        keep: Values are kept online for so long after their event time, ``"90d"``; by default as before, or else as
+            long as the view's `retention`. Unlike a view's `ttl` it looks at the clock, not at the request.
 
     Returns:
         Number of values written.
@@ -91,7 +92,8 @@ def materialise(
         >>> materialise(ws, view)
         1
     """
-    wanted = views_of(views)
+    given = named(ws, views) if isinstance(views, str) else views
+    wanted = views_of(ws, given)
     span = None if keep is None else duration(keep, "keep")
     if until is not None or since is not None:
         with Materialiser(ws, wanted, since=since) as materialiser:
@@ -99,13 +101,13 @@ def materialise(
     else:
         with open_online(ws) as store:
             written = sum(_full(ws, store, view, span or _kept(ws, view)).written for view in wanted)
-    _note(ws, views, wanted, span)
+    _note(ws, given, wanted, span)
     return written
 
 
 def refresh(
     ws: Workspace,
-    views: FeatureSet | FeatureView | Iterable[FeatureView] | None = None,
+    views: Views | None = None,
     *,
     store: OnlineStore | None = None,
 ) -> list[Refreshed]:
@@ -117,7 +119,7 @@ def refresh(
 
     Args:
         ws: Workspace.
-        views: What to refresh; by default every view that is online.
+        views: What to refresh, as `materialise` takes it; by default every view that is online.
         store: Online store, which stays open; by default that of `ws`.
 
     Raises:
@@ -143,17 +145,18 @@ def refresh(
     if store is None:
         with open_online(ws) as opened:
             return refresh(ws, views, store=opened)
-    known = {(each.name, each.version): each.keep for each in registry.online_definitions(ws, "view")}
-    wanted = (
-        [online_view(each) for each in registry.online_definitions(ws, "view")] if views is None else views_of(views)
-    )
+    known = {(each.name, each.version): each for each in registry.online_definitions(ws, "view")}
+    given = named(ws, views) if isinstance(views, str) else views
+    wanted = [online_view(each) for each in known.values()] if given is None else views_of(ws, given)
     done = []
     for view in wanted:
-        done.append(refresh_view(ws, store, view, known.get((view.name, view.version))))
-        if (view.name, view.version) not in known:
+        noted = known.get((view.name, view.version))
+        done.append(refresh_view(ws, store, view, kept(view, noted)))
+        # The retention is not part of the version: the definition that was given last says it.
+        if noted is None or (given is not None and online_view(noted).retention != view.retention):
             _note(ws, view, (view,), None)
-    if isinstance(views, FeatureSet):
-        _note(ws, views, (), None)
+    if isinstance(given, FeatureSet):
+        _note(ws, given, (), None)
     return done
 
 
@@ -237,6 +240,11 @@ def online_view(stored: OnlineDefinition) -> FeatureView:
     return FeatureSet.from_dict(stored.definition).views[0]
 
 
+def kept(view: FeatureView, noted: OnlineDefinition | None) -> timedelta | None:
+    """How long the values of a view are kept online: as was said for the online store, or else its retention."""
+    return view.retention if noted is None or noted.keep is None else noted.keep
+
+
 def _changes(
     ws: Workspace,
     store: OnlineStore,
@@ -263,8 +271,8 @@ def _full(ws: Workspace, store: OnlineStore, view: FeatureView, keep: timedelta 
     with _alone(ws, codec):
         record_sources(ws, view)
         versions = newest_versions(ws, view)
-        # Of one table the version is named: a table that was made anew is older than the registry thinks.
-        built = build_view(ws, view, table_ref=_told(versions) if is_changed_by_rows(view) else None)
+        # The versions are named: a table that was made anew is older than the registry thinks.
+        built = build_view(ws, view, table_ref=_pinned(view, versions))
         newest = Newest(view, conform_values(view, data.table(ws, str(built), columns=view.schema.names)))
         filled = next(iter(store.scan(codec.prefix)), None) is not None
         written = sum(store.put(chunk, keep=keep) for chunk in newest.chunks())
@@ -279,10 +287,16 @@ def _told(versions: dict[str, int]) -> str:
     return ", ".join(str(Ref.parse(name).at(version)) for name, version in versions.items())
 
 
+def _pinned(view: FeatureView, versions: dict[str, int]) -> dict[str, str]:
+    """Versions of the tables that the view reads itself; those of its parents are theirs."""
+    parents = {str(parent.ref) for parent in view.parents}
+    own = [name for name in view.tables if name not in parents]
+    return {name: str(Ref.parse(name).at(versions[Ref.parse(name).qualified])) for name in own}
+
+
 def _kept(ws: Workspace, view: FeatureView) -> timedelta | None:
-    """How long the values of a view are kept online, as was declared last."""
     stored = registry.online_definitions(ws, "view")
-    return next((each.keep for each in stored if (each.name, each.version) == (view.name, view.version)), None)
+    return kept(view, next((one for one in stored if (one.name, one.version) == (view.name, view.version)), None))
 
 
 def _reconcile(store: OnlineStore, codec: ViewCodec, newest: Newest) -> int:
@@ -298,7 +312,7 @@ def _reconcile(store: OnlineStore, codec: ViewCodec, newest: Newest) -> int:
 
 def _note(
     ws: Workspace,
-    given: FeatureSet | FeatureView | Iterable[FeatureView],
+    given: Views,
     views: Iterable[FeatureView],
     keep: timedelta | None,
 ) -> None:

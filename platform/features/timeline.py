@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -17,8 +17,8 @@ from .as_of import CREATED, EVENT, KNOWN, ROW, known_rows
 from .build import build_view, conform_values
 from .codec import ViewCodec
 from .dtypes import EPOCH, micros
-from .feature_set import FeatureSet
 from .online import OnlineStore, open_online
+from .references import Views, views_of
 from .view import FeatureView
 
 CHUNK = 50_000
@@ -33,7 +33,7 @@ class Materialiser:
 
     Args:
         ws: Workspace.
-        views: Feature set, view, or several views.
+        views: Feature set, view, reference to a registered one, or several views.
         tables: For a view's name the values to take: a version of ``features.<view>`` or a table of values. Views
             that are not named are built (`build_view`, which does nothing when it is up to date).
         store: Online store; by default that of `ws`, closed with this object.
@@ -57,13 +57,13 @@ class Materialiser:
     def __init__(
         self,
         ws: Workspace,
-        views: FeatureSet | FeatureView | Iterable[FeatureView],
+        views: Views,
         tables: Mapping[str, TableVersion | str | pa.Table] | None = None,
         *,
         store: OnlineStore | None = None,
         since: datetime | None = None,
     ) -> None:
-        wanted = views_of(views)
+        wanted = views_of(ws, views)
         unknown = set(tables or {}) - {view.name for view in wanted}
         if unknown:
             raise ConfigError(f"tables names view {min(unknown)!r}; there are {', '.join(v.name for v in wanted)}")
@@ -150,13 +150,6 @@ class _Timeline:
     def skip(self, until: int) -> None:
         """Take all up to `until` as written."""
         self._done = max(self._done, int(self.known.searchsorted(until, "right")))
-
-
-def views_of(views: FeatureSet | FeatureView | Iterable[FeatureView]) -> tuple[FeatureView, ...]:
-    """The views of a set, of several views or of one."""
-    if isinstance(views, FeatureView):
-        return (views,)
-    return views.views if isinstance(views, FeatureSet) else tuple(views)
 
 
 def _values(ws: Workspace, view: FeatureView, given: TableVersion | str | pa.Table | None) -> pa.Table:

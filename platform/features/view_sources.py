@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 
 from .. import data, registry
@@ -18,17 +17,16 @@ def source_tables(view: FeatureView) -> tuple[str, ...]:
         >>> source_tables(FeatureView("weather", "origin", event_time="at", table="raw.weather", columns=["temp"]))
         ('raw.weather',)
     """
-    parents: Mapping[str, FeatureView] = {str(one.ref): one for one in getattr(view, "parents", ())}
+    parents = {str(one.ref): one for one in view.parents}
     found: list[str] = []
-    for name in getattr(view, "tables", None) or (view.table,):
+    for name in view.tables:
         found += source_tables(parents[name]) if name in parents else [name]
     return tuple(dict.fromkeys(found))
 
 
 def is_changed_by_rows(view: FeatureView) -> bool:
     """Whether a row of the one source changes the values of its own entity only, so that changes can be followed."""
-    tables = getattr(view, "tables", None) or (view.table,)
-    return len(tables) == 1 and not getattr(view, "parents", ()) and not getattr(view, "sql", "")
+    return len(view.tables) == 1 and not view.parents and not view.sql
 
 
 def newest_versions(ws: Workspace, view: FeatureView) -> dict[str, int]:
@@ -62,5 +60,5 @@ def source_columns(view: FeatureView) -> list[str] | None:
     """Columns of the source that the values are made from; None: all."""
     if view.transform is not None:
         return None
-    inputs = [name for window in view.window for name in getattr(window, "inputs", (window.column,))]
+    inputs = [name for window in view.window for name in window.inputs]
     return list(dict.fromkeys([*view.entity.keys, *view.time_columns, *view.columns, *inputs]))

@@ -65,6 +65,10 @@ def test_a_day_with_the_online_store(lake: Workspace, capsys: pytest.CaptureFixt
     (cleaned,) = json.loads(run("clean-up", "--json"))
     assert cleaned["removed"] == 1
     assert "'soon' is not valid" in run("retention", "weather", "soon", code=1)
+    assert run("retention", "weather", "declared") == "weather: kept as declared\n"
+    assert run("materialise", "weather@1") == "2 values written\n"
+    assert run("get", "weather@1", "origin=JFK").startswith("weather: ")
+    assert "view 'weather' has no version '7'" in run("materialise", "weather@7", code=1)
 
 
 def test_following_ends_with_ctrl_c(lake: Workspace, tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from feature_cases import STAMP, at, warm
 from hypothesis import Phase, given, settings
@@ -27,7 +29,7 @@ from raylake.features.build import conform_values
 from raylake.features.codec import ViewCodec
 from raylake.features.materialise import refresh_view
 
-SCHEMA = pa.schema([("k", pa.string()), ("n", pa.int64()), ("e", STAMP), ("temp", pa.float64())])
+SCHEMA = pa.schema([("k", pa.string()), ("n", pa.int64()), ("e", STAMP), ("temp", pa.float64()), ("c", STAMP)])
 PLAIN = FeatureView(
     "plain", Entity("thing", ("k", "n"), {"n": "int64"}), event_time="e", table="readings", columns=["temp"]
 )
@@ -39,13 +41,26 @@ WINDOWED = FeatureView(
     window=[Rolling("temp", "2h", a, name=a) for a in ("sum", "count")],
 )
 TRANSFORMED = FeatureView("warm", "k", event_time="e", table="readings", columns=["temp"], transform=warm)
-VIEWS = (PLAIN, WINDOWED, TRANSFORMED)
+KNOWN = FeatureView(
+    "known",
+    "k",
+    event_time="e",
+    created_time="c",
+    table="readings",
+    columns=["n"],
+    types={"n": "int64"},
+    window=[Rolling("temp", "2h", a, name=a) for a in ("sum", "last")],
+)
+LATE = FeatureView("late", "k", event_time="e", created_time="c", table="readings", columns=["temp"])
+VIEWS = (PLAIN, WINDOWED, TRANSFORMED, KNOWN, LATE)
 
 
 def readings(rows: list[tuple[str | None, int, float | None, float | None]]) -> pa.Table:
     columns = zip(*rows, strict=True) if rows else ([], [], [], [])
     k, n, e, temp = map(list, columns)
-    return pa.table([k, n, [None if h is None else at(h) for h in e], temp], schema=SCHEMA)
+    when = [None if h is None else at(h) for h in e]
+    created = [None if h is None or t is None else at(h + t % 7) for h, t in zip(e, temp, strict=True)]
+    return pa.table([k, n, when, temp, created], schema=SCHEMA)
 
 
 def expected(ws: Workspace, view: FeatureView) -> dict[bytes, bytes]:
@@ -53,15 +68,22 @@ def expected(ws: Workspace, view: FeatureView) -> dict[bytes, bytes]:
     values = features.compute_values(view, data.table(ws, "readings"))
     keys = values.select(list(view.entity.keys)).group_by(list(view.entity.keys)).aggregate([])
     asked = keys.append_column("t", pa.array([at(10_000)] * keys.num_rows, STAMP))
-    wanted = values.append_column("when", values["e"])
+    created = values["e"] if view.created_time is None else pc.coalesce(values["c"], values["e"])
+    wanted = values.append_column("when", values["e"]).append_column("since", created)
     found = join_as_of(
-        asked, wanted, keys=view.entity.keys, label_time="t", event_time="e", columns=[*view.feature_columns, "when"]
+        asked,
+        wanted,
+        keys=view.entity.keys,
+        label_time="t",
+        event_time="e",
+        created_time=view.created_time,
+        columns=[*view.feature_columns, "when", "since"],
     )
     codec, made = ViewCodec(view), {}
     for row in range(found.num_rows):
         one = found.slice(row, 1)
-        moment = one["when"].cast(pa.int64()).to_numpy()
-        (value,) = codec.pack_values(one.select(view.feature_columns), moment, moment).to_pylist()
+        event, since = (one[name].cast(pa.int64()).to_numpy() for name in ("when", "since"))
+        (value,) = codec.pack_values(one.select(view.feature_columns), event, since).to_pylist()
         made[codec.key([one[name][0].as_py() for name in view.entity.keys])] = value
     return made
 
@@ -149,10 +171,85 @@ def test_changes_that_can_no_longer_be_told_are_found_by_comparing(ws: Workspace
     data.delete(ws, "readings", [("k", "==", "a")])
     data.delete(ws, "readings", [("temp", "==", 2.0)])
     data.purge(ws, "readings")
-    assert [d.how for d in features.refresh(ws)] == ["full"] * 3
+    assert [d.how for d in features.refresh(ws)] == ["full"] * len(VIEWS)
     with open_online(ws) as store:
         for view in VIEWS:
             assert online(store, view) == expected(ws, view)
+
+
+HOURLY = FeatureView(
+    "hourly",
+    "k",
+    event_time="e",
+    table=["readings", "names"],
+    sql="select r.k, r.e, r.temp * n.weight as temp from readings r join names n on r.k = n.k",
+    columns=["temp"],
+)
+SMOOTH = FeatureView("smooth", "k", event_time="e", table=HOURLY, window=Rolling("temp", "2h", "mean", name="mean"))
+
+
+def test_views_of_sql_several_tables_and_views_are_computed_again(either: Workspace) -> None:
+    ws = either
+    data.write(ws, "readings", readings([("a", 0, 1, 1.0), ("b", 0, 1, 2.0)]))
+    data.write(ws, "names", pa.table({"k": ["a", "b"], "weight": [10.0, 1.0]}))
+    assert features.materialise(ws, [HOURLY, SMOOTH]) == 4
+    with open_online(ws) as store:
+        look = LookUp(store, [HOURLY, SMOOTH])
+        assert look.get({"k": "a"}) == {"temp": 10.0, "mean": 10.0}
+        data.write(ws, "readings", readings([("a", 0, 2, 3.0)]))
+        done = features.refresh(ws)
+        assert {(d.how, d.removed) for d in done} == {("full", 0)} and len(done) == 2
+        assert {d.source for d in done} == {"readings@2, names@1"}
+        assert look.get({"k": "a"}) == {"temp": 30.0, "mean": 20.0}
+        data.write(ws, "names", pa.table({"k": ["a"], "weight": [100.0]}), mode="overwrite")
+        assert [state.behind for state in features.freshness(ws, store=store)] == [1, 1]
+        features.refresh(ws, ["smooth@1", "hourly"])
+        assert look.get_many([{"k": "a"}, {"k": "b"}]) == {"temp": [300.0, None], "mean": [200.0, None]}
+        assert {d.how for d in features.refresh(ws)} == {"nothing"}
+        done = features.forget(ws, "readings", [("e", "==", at(2))], key=["k", "e"]).online
+        assert [d.how for d in done] == ["full", "full"] and look.get({"k": "a"}) == {"temp": 100.0, "mean": 100.0}
+
+
+def test_what_to_materialise_may_be_named(ws: Workspace) -> None:
+    data.write(ws, "readings", readings([("a", 0, 1, 1.0)]))
+    features.register(ws, PLAIN)
+    features.register(ws, FeatureSet("both", [PLAIN, WINDOWED]))
+    assert [features.materialise(ws, one) for one in ("plain", "plain@1", "both@1", ["windowed", PLAIN])] == [
+        1,
+        1,
+        2,
+        2,
+    ]
+    assert [each.name for each in registry.online_definitions(ws, "set")] == ["both"]
+    assert [done.view for done in features.refresh(ws, "both")] == ["plain", "windowed"]
+    for missing in ("plan", "plain@7"):
+        with pytest.raises(NotFound, match="plain"):
+            features.materialise(ws, missing)
+
+
+def test_of_equal_times_the_greatest_values_hold_wherever_the_rows_lie(ws: Workspace) -> None:
+    two = FeatureView("two", "k", event_time="e", table="readings", columns=["n", "temp"], types={"n": "int64"})
+    data.write(ws, "readings", readings([("a", 1, 1, 5.0), ("a", 2, 1, None)]))
+    data.write(ws, "readings", readings([("a", 2, 1, 3.0), ("x", 0, 1, 0.0)]))
+    features.materialise(ws, two)
+    asked = pa.table({"k": ["a"], "event_time": pa.array([at(5)], STAMP)})
+
+    def both() -> tuple[Any, Any]:
+        with open_online(ws) as store:
+            online = LookUp(store, two).get({"k": "a"})
+        built = data.table(ws, str(features.build_view(ws, two)))
+        offline = features.join_features(asked, FeatureSet("two", [two], ["k"]), {"two": built})
+        return online, {name: offline[name][0].as_py() for name in ("n", "temp")}
+
+    assert both() == ({"n": 2, "temp": 3.0},) * 2
+    data.delete(ws, "readings", [("k", "==", "x")])  # moves the row beside it to another place
+    assert [d.how for d in features.refresh(ws)] == ["changes"] and both() == ({"n": 2, "temp": 3.0},) * 2
+    data.write(ws, "readings", readings([("a", 1, 1, 9.0)]))  # is written last, and sorts before
+    features.refresh(ws)
+    assert both() == ({"n": 2, "temp": 3.0},) * 2
+    data.delete(ws, "readings", [("temp", "==", 3.0)])
+    features.refresh(ws)
+    assert both() == ({"n": 2, "temp": None},) * 2
 
 
 def test_an_unknown_table_and_an_unknown_view(ws: Workspace) -> None:
@@ -210,12 +307,14 @@ def test_what_is_pushed_is_online_while_the_tables_are_followed(either: Workspac
     ws = either
     folder = str(Path(ws.root) / "inbox")
     source = data.Source(
-        "readings", data.PushLog(folder), schema={"k": "string", "n": "int64", "e": "timestamp", "temp": "float64"}
+        "readings",
+        data.PushLog(folder),
+        schema={"k": "string", "n": "int64", "e": "timestamp", "temp": "float64", "c": "timestamp"},
     )
     inbox, stop = data.Inbox(source), threading.Event()
 
     def event(key: str, hour: int) -> dict[str, Any]:
-        return {"k": key, "n": 0, "e": at(hour).isoformat(), "temp": float(hour)}
+        return {"k": key, "n": 0, "e": at(hour).isoformat(), "temp": float(hour), "c": None}
 
     inbox.accept([event("a", 1)]).result()
     data.run_once(ws, source)
@@ -279,6 +378,7 @@ def test_values_past_their_time_go(either: Workspace) -> None:
             "n": [0, 0],
             "e": [now - timedelta(days=9), now - timedelta(hours=1)],
             "temp": [1.0, 2.0],
+            "c": [None, None],
         },
         schema=SCHEMA,
     )
@@ -295,12 +395,31 @@ def test_values_past_their_time_go(either: Workspace) -> None:
         features.set_online_retention(either, "plain", "soon")
 
 
+def test_a_views_retention_holds_online_too(either: Workspace) -> None:
+    now = datetime.now(UTC)
+    view = FeatureView("plain", "k", event_time="e", table="readings", columns=["temp"], retention="2d")
+    rows = {"k": ["old", "new"], "e": [now - timedelta(days=9), now - timedelta(hours=1)], "temp": [1.0, 2.0]}
+    data.write(either, "readings", pa.table(rows))
+    assert features.materialise(either, view) == 1
+    assert features.freshness(either)[0].keep == timedelta(days=2)
+    data.write(either, "readings", pa.table({"k": ["older"], "e": [now - timedelta(days=3)], "temp": [1.0]}))
+    assert [(d.how, d.written) for d in features.refresh(either)] == [("changes", 0)]
+    assert features.clean_up_online(either, now=now + timedelta(days=1)) == {f"plain@{view.version}": 0}
+    features.set_online_retention(either, "plain", "12h")  # for the online store alone
+    assert features.clean_up_online(either, now=now + timedelta(days=1)) == {f"plain@{view.version}": 1}
+    features.set_online_retention(either, "plain", None)
+    assert features.freshness(either)[0].keep == timedelta(days=2)
+    features.refresh(either, replace(view, retention="4d"))
+    assert features.freshness(either)[0].keep == timedelta(days=4)
+
+
 def test_forgotten_rows_are_gone_online_too(either: Workspace) -> None:
     data.write(either, "readings", readings([("a", 0, 1, 1.0), ("b", 0, 1, 2.0)]))
     data.write(either, "readings", readings([("a", 0, 2, 3.0)]))
     features.materialise(either, VIEWS)
-    tables, views = features.forget(either, "readings", [("k", "==", "a")], key=["k"])
-    assert all(table.left == 0 for table in tables.tables) and {view.removed for view in views} == {1}
+    done = features.forget(either, "readings", [("k", "==", "a")], key=["k"])
+    assert all(table.left == 0 for table in done.rows.tables) and {view.removed for view in done.online} == {1}
+    assert {table.name for table in done.derived.tables} == {f"features.{view.name}" for view in VIEWS}
     with open_online(either) as store:
         assert [found.status for found in LookUp(store, [PLAIN, WINDOWED]).find({"k": "a", "n": 0})] == [
             "not-found"
