@@ -234,11 +234,7 @@ def update_run(
 
 
 def reopen_run(ws: Workspace, run_id: str) -> Run:
-    """Take up a run that was stopped or failed: it is ``running`` again, without an error and an end.
-
-    Raises:
-        NotFound: The run is unknown.
-        Conflict: It is finished, or running.
+    """Take up a run that was stopped or failed: ``running`` again. NotFound if unknown, Conflict in another state.
 
     Example:
         >>> import tempfile
