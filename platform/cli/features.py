@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import JsonOption, WorkspaceOption, load_object, open_workspace, print_json, show
+from .options import JsonOption, WorkspaceOption, existing_workspace, load_object, open_workspace, print_json, show
 
 if TYPE_CHECKING:
     from ..core import Workspace
@@ -111,7 +111,7 @@ def freshness(workspace: WorkspaceOption = None, json: JsonOption = False) -> No
     """How far each view that is online is behind its tables."""
     from .. import features
 
-    found = features.freshness(open_workspace(workspace))
+    found = features.freshness(existing_workspace(workspace))
     rows: list[Any] = [
         {
             "view": each.view,
@@ -139,7 +139,7 @@ def retention(
     """Keep the online values of a view for another time than its declared retention."""
     from .. import features
 
-    features.set_online_retention(open_workspace(workspace), view, None if keep == "declared" else keep)
+    features.set_online_retention(existing_workspace(workspace), view, None if keep == "declared" else keep)
     if json:
         print_json({"view": view, "keep": keep})
     else:
@@ -151,7 +151,7 @@ def clean_up(workspace: WorkspaceOption = None, json: JsonOption = False) -> Non
     """Remove online values that are older than their view keeps."""
     from .. import features
 
-    removed = features.clean_up_online(open_workspace(workspace))
+    removed = features.clean_up_online(existing_workspace(workspace))
     rows = [{"view": view, "removed": count} for view, count in removed.items()]
     show(rows, ("view", "removed"), as_json=json, title="views with a retention")
 

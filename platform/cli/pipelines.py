@@ -68,7 +68,9 @@ def list_runs(
     """Runs, newest first."""
     from .. import pipelines
 
-    found = pipelines.runs(open_workspace(workspace), pipeline=pipeline, state=state, schedule=schedule, limit=limit)
+    found = pipelines.runs(
+        existing_workspace(workspace), pipeline=pipeline, state=state, schedule=schedule, limit=limit
+    )
     show(found, _RUN, as_json=json, title="runs")
 
 
@@ -77,7 +79,7 @@ def show_run(run: RunArgument, workspace: WorkspaceOption = None, json: JsonOpti
     """One run with its steps."""
     from .. import pipelines
 
-    _show_run(pipelines.show(open_workspace(workspace), run), as_json=json)
+    _show_run(pipelines.show(existing_workspace(workspace), run), as_json=json)
 
 
 @group.command()

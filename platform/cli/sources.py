@@ -13,7 +13,7 @@ import yaml
 from rich.console import Console
 
 from ..core import ConfigError
-from .options import JsonOption, WorkspaceOption, open_workspace, plain, print_json, show
+from .options import JsonOption, WorkspaceOption, existing_workspace, open_workspace, plain, print_json, show
 from .tables import write_out
 
 DelimiterOption = Annotated[str | None, typer.Option(help="Sign between the cells of a CSV file, such as ;")]
@@ -58,7 +58,7 @@ def pause(name: str, workspace: WorkspaceOption = None, json: JsonOption = False
     """Let a source rest after the batch that it reads now."""
     from .. import data
 
-    record = data.pause_source(open_workspace(workspace), name)
+    record = data.pause_source(existing_workspace(workspace), name)
     show([_row(record)], _COLUMNS, as_json=json, title="sources")
 
 
@@ -67,7 +67,7 @@ def resume(name: str, workspace: WorkspaceOption = None, json: JsonOption = Fals
     """Let a paused source go on where it stopped."""
     from .. import data
 
-    record = data.resume_source(open_workspace(workspace), name)
+    record = data.resume_source(existing_workspace(workspace), name)
     show([_row(record)], _COLUMNS, as_json=json, title="sources")
 
 
@@ -76,7 +76,7 @@ def remove(name: str, workspace: WorkspaceOption = None, json: JsonOption = Fals
     """Forget a source; its table stays."""
     from .. import data
 
-    data.remove_source(open_workspace(workspace), name)
+    data.remove_source(existing_workspace(workspace), name)
     if json:
         print_json({"name": name, "removed": True})
         return

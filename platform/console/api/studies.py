@@ -1,4 +1,7 @@
-"""Studies over HTTP: ask for parameters, try them anywhere, tell what came of it."""
+"""Studies over HTTP: ask for parameters, try them anywhere, tell what came of it.
+
+`tune` brings much with it: a server that has no study does not load it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
 
-from ... import registry, tune
+from ... import registry
 from ...core import NotFound
 from ...registry.frames import plain_record
 from ..context import current_workspace
@@ -77,6 +80,8 @@ def studies(
 @router.post("", status_code=201)
 def open_study(request: Request, study: NewStudy) -> dict[str, Any]:
     """Open a study."""
+    from ... import tune
+
     ws = current_workspace(request)
     space = tune.space_from_dict(study.space)
     options = study.model_dump(exclude={"name", "space"})
@@ -94,6 +99,8 @@ def trials(request: Request, study: _Id) -> list[dict[str, Any]]:
 @router.post("/{study}/suggest")
 def suggest(request: Request, study: _Id, asked: Suggest) -> Suggested:
     """Parameters to try next."""
+    from ... import tune
+
     found = tune.ask(current_workspace(request), study, count=asked.count, client=asked.client)
     return Suggested(suggestions=[{"trial": each.trial, "params": dict(each.params)} for each in found])
 
@@ -101,6 +108,8 @@ def suggest(request: Request, study: _Id, asked: Suggest) -> Suggested:
 @router.post("/{study}/report")
 def report(request: Request, study: _Id, told: Report) -> Reported:
     """Tell what came of a trial of this study."""
+    from ... import tune
+
     ws = current_workspace(request)
     if registry.run(ws, told.trial).parent != study:
         raise NotFound(f"trial {told.trial!r} is not one of study {study!r}")
@@ -111,5 +120,7 @@ def report(request: Request, study: _Id, told: Report) -> Reported:
 @router.post("/{study}/close")
 def close(request: Request, study: _Id) -> dict[str, Any]:
     """End a study; its open trials are stopped."""
+    from ... import tune
+
     done: dict[str, Any] = plain_record(tune.close_study(current_workspace(request), study))
     return done
