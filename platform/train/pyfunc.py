@@ -24,8 +24,9 @@ class PythonFunction:
         model: The model.
 
     Example:
-        >>> model = PythonFunction(open_model(ws, "flight-delay@champion"))
-        >>> model.predict(read_table(ws, "flights").to_pandas()).shape
+        >>> from raylake import data, train
+        >>> model = PythonFunction(train.open_model(ws, "flight-delay@champion"))
+        >>> model.predict(data.table(ws, "flights").to_pandas()).shape
         (500,)
     """
 
