@@ -36,6 +36,7 @@ def train_lightning(job: Job) -> Fitted:
     torch.set_num_threads(job.threads)
     pl.seed_everything(job.seed, verbose=False)
     module = build_module(trainer.module, options_of(job, trainer))
+    _weigh(module, loader.share)
     history = History()
     saves = Saves(job, rank)
     engine = pl.Trainer(
@@ -71,6 +72,19 @@ def train_lightning(job: Job) -> Fitted:
     )
 
 
+def _weigh(module: Any, share: float) -> None:
+    """Let the mean of the workers' losses be that of the batch when some have more of its rows than others."""
+    if share == 1:
+        return
+    usual = module.training_step
+
+    def training_step(*arguments: Any, **named: Any) -> Any:
+        found = usual(*arguments, **named)
+        return {**found, "loss": found["loss"] * share} if isinstance(found, dict) else found * share
+
+    module.training_step = training_step
+
+
 def _together(job: Job, module: Any, workers: int) -> dict[str, Any]:
     """Lightning's settings for Ray's workers (gloo on CPU); a process alone needs none."""
     if job.alone:
@@ -100,7 +114,7 @@ class StreamLoader:
     """A stream as Lightning's loader: an epoch each time it is iterated, and its position is part of checkpoints."""
 
     def __init__(self, stream: Stream) -> None:
-        self._stream, self._at = stream, Position()
+        self._stream, self._at, self.share = stream, Position(), stream.share
         self.waited = 0.0
 
     def __len__(self) -> int:

@@ -84,7 +84,7 @@ class Stream:
     def __init__(
         self, part: Part, batch: int, seed: int | None, rank: int = 0, workers: int = 1, lanes: int | None = None
     ) -> None:
-        self.part, self._seed = part, seed
+        self.part, self._seed, self._workers = part, seed, workers
         self._lanes = lanes_of(batch, workers, part.rows) if lanes is None else lanes
         self._mine = range(self._lanes)[rank::workers]
         self._each = batch // self._lanes  # rows that a batch takes from a lane
@@ -94,9 +94,9 @@ class Stream:
         self._reader = Reader(part)
 
     @property
-    def weight(self) -> float:
-        """This worker's share of every batch, times the number of workers' shares: 1 when all are equal."""
-        return len(self._mine) / self._lanes
+    def share(self) -> float:
+        """This worker's rows of a batch times the number of workers, over all its rows: 1 when all have as many."""
+        return len(self._mine) * self._workers / self._lanes
 
     def batches(self, start: Position = Position(), epochs: int = 1) -> Iterator[Batch]:
         """Batches from `start` to the end of epoch ``epochs - 1``; the next window is read while one is used."""

@@ -125,11 +125,10 @@ class Work:
                 return
             at = batch.position
             rows = batch.rows
-            share = len(rows) * self.readers[1] / batch.total
             seed = ((self.job.seed * 1_000_003 + at.epoch) * 1_000_003 + at.step) * 8191 + self.readers[0]
             torch.manual_seed(seed % 2**63)
             x, y = torch.from_numpy(rows.inputs), torch.from_numpy(rows.labels)
-            yield TorchBatch(x.to(self.device), y.to(self.device), at, share, at.step + 1 == steps)
+            yield TorchBatch(x.to(self.device), y.to(self.device), at, self.stream.share, at.step + 1 == steps)
 
     def done(self, batch: TorchBatch, loss: Tensor | float) -> None:
         """Say that a batch is trained on: checks and logs its mean loss, and saves when it is time.

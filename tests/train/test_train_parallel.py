@@ -44,7 +44,7 @@ def test_every_mode_gives_the_weights_of_one_process(ray_ws, frame, training):
         np.testing.assert_allclose(found[mode], expected, atol=2e-5, err_msg=mode)
         np.testing.assert_allclose(found[f"{mode}_loss"], losses, atol=1e-5, err_msg=mode)
     for mode in ("ddp", "fsdp", "tensor"):
-        np.testing.assert_allclose(found[f"lightning-{mode}"], expected, atol=2e-5, err_msg=mode)
+        np.testing.assert_allclose(found[f"lightning-{mode}"], expected, atol=2e-5, err_msg=f"lightning-{mode}")
 
 
 def test_a_loop_of_ones_own(ws, frame, training):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -160,15 +161,12 @@ def test_kill_9_of_a_worker_and_errors_of_one(ray_ws, frame, training):
 
 DRIVER = """
 import sys
-from raylake import data, features, train
+import pickle
+from pathlib import Path
+from raylake import train
 from raylake.core import Workspace
-from raylake.testing import train_loops
 ws = Workspace.open(sys.argv[1], ray_address=sys.argv[2])
-wanted = features.FeatureSet("flights", [], passthrough=("distance", "wind", "carrier", "night"))
-labels = data.table(ws, "labels")
-training = features.training_set(ws, "flights", labels=labels, label="late", event_time="at", feature_set=wanted)
-network = train.Torch(kwargs={"hidden": (16,)}, epochs=3, lr=0.01, batch_size=100, loop=train_loops.slow)
-train.fit(ws, train.Spec(network, training, checkpoints=train.Checkpoints(every=2)))
+train.fit(ws, pickle.loads(Path(ws.root, "spec").read_bytes()))
 """
 
 
@@ -176,9 +174,8 @@ train.fit(ws, train.Spec(network, training, checkpoints=train.Checkpoints(every=
 def test_the_next_driver_goes_on_where_a_killed_one_stopped(ray_ws, frame, training):
     import ray
 
-    from raylake import data
-
-    data.write(ray_ws, "labels", frame(1000))
+    spec = train.Spec(NETWORK.updated(loop=slow), training(ray_ws, frame(1000)), checkpoints=EVERY)
+    Path(ray_ws.root, "spec").write_bytes(pickle.dumps(spec))
     address = ray.get_runtime_context().gcs_address
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, ray_ws.root, address], env=environment)
@@ -188,8 +185,6 @@ def test_the_next_driver_goes_on_where_a_killed_one_stopped(ray_ws, frame, train
         time.sleep(0.05)
     driver.kill()
     driver.wait()
-    made = training(ray_ws, frame(1000))
-    spec = train.Spec(NETWORK.updated(loop=slow), made, checkpoints=EVERY)
     killed = registry.runs(ray_ws)[0]
     run = train.fit(ray_ws, spec, resume=True)
     assert run.tags["resumes"] == killed.id and registry.run(ray_ws, killed.id).status == "stopped"
