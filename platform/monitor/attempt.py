@@ -96,11 +96,16 @@ def unfinished(ws: Workspace, endpoint: str) -> Attempt | None:
     return _attempt(ws, found[0]) if found else None
 
 
-def judged(ws: Workspace, endpoint: str, champion: ModelVersion, cutoff: datetime) -> Run | None:
-    """The finished attempt against this champion with a cut-off as late as this one, if there is one."""
+def judged(ws: Workspace, endpoint: str, champion: ModelVersion, cutoff: datetime, as_of: datetime) -> Run | None:
+    """The finished attempt against this champion with a cut-off as late as this one, or one as of this moment or later.
+
+    What was decided about a moment is not decided again against the champion that came of it: a turn that is repeated,
+    as by a schedule that runs a past month once more, makes no further challenger.
+    """
     for run in registry.runs(ws, kind=KIND, name=endpoint, status="finished", limit=None):
-        same = run.params["champion"] == str(champion)
-        if same and datetime.fromisoformat(run.params["cutoff"]) >= cutoff:
+        moments = {name: datetime.fromisoformat(run.params[name]) for name in ("cutoff", "as_of")}
+        same = run.params["champion"] == str(champion) and moments["cutoff"] >= cutoff
+        if same or moments["as_of"] >= as_of:
             return run
     return None
 

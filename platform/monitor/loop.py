@@ -196,10 +196,14 @@ def _labelled(ws: Workspace, figures: Figures, policy: Policy, now: datetime) ->
     middle = times.take(pc.sort_indices(times))[rows.num_rows // 2].as_py()
     cutoff = max(until - policy.compare_window, middle)
     deciding = rows.filter(pc.greater_equal(times, pa.scalar(cutoff, times.type)))
-    return Labelled(rows, cutoff, until, _shortage(ws, figures, deciding, cutoff, policy), since)
+    return Labelled(rows, cutoff, until, _shortage(ws, figures, deciding, (cutoff, now), policy), since)
 
 
-def _shortage(ws: Workspace, figures: Figures, deciding: pa.Table, cutoff: datetime, policy: Policy) -> str:
+def _shortage(
+    ws: Workspace, figures: Figures, deciding: pa.Table, moments: tuple[datetime, datetime], policy: Policy
+) -> str:
+    """Why no challenger can be judged at a cut-off, as of a moment; ``""`` when one can."""
+    cutoff, now = moments
     positives = int(pc.sum(deciding["label"]).as_py() or 0)
     rarest = min(positives, deciding.num_rows - positives)
     if deciding.num_rows < policy.min_labels or rarest < policy.min_per_class:
@@ -207,7 +211,7 @@ def _shortage(ws: Workspace, figures: Figures, deciding: pa.Table, cutoff: datet
             f"the newest labelled window has {deciding.num_rows} rows with {positives} positives, too few to "
             f"compare two models (needed: {policy.min_labels}, of each class {policy.min_per_class})"
         )
-    earlier = judged(ws, figures.endpoint, figures.model, cutoff)
+    earlier = judged(ws, figures.endpoint, figures.model, cutoff, now)
     if earlier is not None:
         return f"a challenger for the cut-off {cutoff:%Y-%m-%d %H:%M} was judged already (run {earlier.id[:8]})"
     return "the policy has no retrain" if policy.retrain is None else ""
