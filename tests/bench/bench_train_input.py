@@ -66,7 +66,7 @@ def run() -> list[Figure]:
         def ours(cache: int) -> int:
             prepared.CACHE_BYTES = cache
             stream = Stream(part, BATCH, 0)
-            stream._reader = prepared.Reader(part, cache)
+            stream._reader = prepared.Reader(part, cache, least=9)
             return sum(len(batch.rows) for batch in stream.batches())
 
         def peer(workers: int) -> int:
