@@ -68,6 +68,8 @@ class Part:
 class Reader:
     """Reads spans of a part's rows. Keeps prepared row groups while they fit `cache` bytes; not thread-safe.
 
+    The `least` newest are kept whatever their size: one for each place that is read from in turn.
+
     Example:
         >>> from raylake.train.plan import make_plan
         >>> from raylake.train import prepared
@@ -77,12 +79,12 @@ class Reader:
         (True, (4,))
     """
 
-    def __init__(self, part: Part, cache: int = CACHE_BYTES) -> None:
+    def __init__(self, part: Part, cache: int = CACHE_BYTES, least: int = 1) -> None:
         self.part = part
         self._opened: PinnedTable | None = None
         self._recipe = FittedRecipe.from_json(part.recipe) if part.recipe else None
         self._kept: OrderedDict[Group, Rows] = OrderedDict()
-        self._room = cache
+        self._room, self._least = cache, least
 
     def table(self, group: Group, columns: Sequence[str]) -> pa.Table:
         """Columns of the meant rows of a row group, as they are stored."""
@@ -126,7 +128,7 @@ class Reader:
     def _keep(self, group: Group, rows: Rows) -> None:
         self._room -= rows.inputs.nbytes + rows.labels.nbytes
         self._kept[group] = rows
-        while self._room < 0 and len(self._kept) > 1:
+        while self._room < 0 and len(self._kept) > self._least:
             _, gone = self._kept.popitem(last=False)
             self._room += gone.inputs.nbytes + gone.labels.nbytes
 

@@ -91,7 +91,8 @@ class Stream:
         self._length = part.rows // self._lanes  # rows of a lane
         self._window = max(1, SHUFFLE_ROWS // self._lanes // self._each) * self._each
         self.steps = -(-self._length // self._each)
-        self._reader = Reader(part)
+        # Lanes are read in turn: without the row group of each, every window would be decoded anew.
+        self._reader = Reader(part, least=len(self._mine) + 1)
 
     @property
     def share(self) -> float:

@@ -90,6 +90,16 @@ def test_a_reader_keeps_no_more_than_it_may(pieces):
     np.testing.assert_array_equal(small.inputs, Reader(pieces).span(pieces.groups, 0, pieces.rows).inputs)
 
 
+def test_a_row_group_is_read_once_or_twice_an_epoch_however_small_the_cache(pieces, monkeypatch):
+    read = []
+    usual = Reader.table
+    monkeypatch.setattr(Reader, "table", lambda self, group, columns: read.append(group) or usual(self, group, columns))
+    monkeypatch.setattr(stream, "SHUFFLE_ROWS", 64)
+    found = Stream(pieces, 64, 7)
+    found._reader = Reader(pieces, cache=0, least=9)
+    assert len(list(found.batches())) == 13 and len(read) <= 2 * (len(pieces.groups) + 8)
+
+
 def test_what_cannot_be_shared(pieces):
     with pytest.raises(ConfigError, match=r"batch_size=1 cannot be split over 2 workers: use a multiple of 2"):
         Stream(pieces, 1, 0, 0, 2)
