@@ -103,7 +103,8 @@ def test_every_label_is_there_in_order_with_what_was_known_at_its_time(lake: Wor
     rows = data.table(lake, str(made.version)).to_pylist()
     assert [row["id"] for row in rows] == [label["id"] for label in labels]
     assert made.columns == ("origin", "fare", "temp", "busy", "hour")
-    weather = data.table(lake, "weather").to_pylist()
+    # Of rows of one origin and time the one holds whose values sort last, wherever it lies in the table.
+    weather = sorted(data.table(lake, "weather").to_pylist(), key=lambda row: row["temp"])
     departures = [row for row in labels if row["departed"] is not None and row["origin"] is not None]
     names = {"event_time": "departed", "column": "delay", "over": timedelta(hours=2), "agg": "mean"}
     busy = [row | {"busy": window_oracle(row, departures, keys=["origin"], **names)} for row in departures]
