@@ -60,6 +60,7 @@ def test_schedules(ws: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
 def test_mistakes_are_explained(
     ws: Workspace, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
 ) -> None:
+    assert pipelines.runs(ws) == []  # the workspace is there
     assert call(ws, *words) == 1
     assert message in " ".join(capsys.readouterr().err.split())
 
