@@ -73,11 +73,13 @@ def test_the_folder_carries_all_that_serving_needs(boosted):
     np.testing.assert_allclose(model.reference["score"].to_numpy(), model.predict(model.reference), rtol=1e-6)
     assert model.info["libraries"]["xgboost"] == xgboost.__version__
     assert sorted(path.name for path in folder.iterdir()) == [
+        "MLmodel",
         "features.json",
         "model.json",
         "model.ubj",
         "recipe.json",
         "reference.parquet",
+        "requirements.txt",
     ]
 
 
