@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ..core import ConfigError
-from .trainer import Loop, check_positive, freeze
+from .boosted import Boosted
+from .trainer import Loop
 
 _OURS = {
     "num_iterations": "LightGBM(rounds=...)",
@@ -40,8 +40,7 @@ _ALIASES = {
 }
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class LightGBM:
+class LightGBM(Boosted):
     """Gradient-boosted trees of LightGBM.
 
     Attributes:
@@ -61,31 +60,25 @@ class LightGBM:
         raylake.core.errors.ConfigError: LightGBM has no parameter 'num_leafs': did you mean 'num_leaf'? ...
     """
 
+    __slots__ = ()
+
     kind: ClassVar[str] = "lightgbm"
     flavour: ClassVar[str] = "lightgbm"
     worker_loop: ClassVar[Loop] = Loop("lightgbm_loop:train_lightgbm", "ray.train.lightgbm:LightGBMTrainer")
     takes: ClassVar[str] = "numbers"
 
-    rounds: int
-    early_stopping: int | None
-    settings: tuple[tuple[str, Any], ...]
-
-    def __init__(self, rounds: int = 100, *, early_stopping: int | None = None, **params: Any) -> None:
-        # `settings` arrives here when dataclasses.replace() copies a value.
-        merged = {**dict(params.pop("settings", ())), **params}
-        for name in merged:
-            _check_parameter(name)
-        check_positive("LightGBM", "rounds", rounds)
-        if early_stopping is not None:
-            check_positive("LightGBM", "early_stopping", early_stopping)
-        object.__setattr__(self, "rounds", rounds)
-        object.__setattr__(self, "early_stopping", early_stopping)
-        object.__setattr__(self, "settings", tuple(sorted((k, freeze(v)) for k, v in merged.items())))
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """LightGBM's parameters as a new dict."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in self.settings}
+    @classmethod
+    def check_parameter(cls, name: str) -> None:
+        """See `Boosted.check_parameter`."""
+        known = parameters()
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise ConfigError(f"LightGBM has no parameter {name!r}: {hint}See LightGBM's list of parameters")
+        if known[name] in _OURS:
+            raise ConfigError(f"LightGBM parameter {name!r} is set by raylake: use {_OURS[known[name]]}")
+        if name not in {known[name], "learning_rate", "objective"}:
+            raise ConfigError(f"LightGBM parameter {name!r} is an alias: use its main name {known[name]!r}")
 
     def task(self) -> str | None:
         """The task of its objective.
@@ -101,24 +94,6 @@ class LightGBM:
             raise ConfigError(f"LightGBM objective {objective!r} is not supported: use one of {', '.join(_TASKS)}")
         return found
 
-    def check(self, task: str) -> None:
-        """Any task."""
-
-    def updated(self, **changes: Any) -> LightGBM:
-        """A copy with other parameters or rounds."""
-        given = {"rounds": self.rounds, "early_stopping": self.early_stopping, **self.params, **changes}
-        return LightGBM(**given)
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-able copy."""
-        extra = {} if self.early_stopping is None else {"early_stopping": self.early_stopping}
-        return {"kind": self.kind, "rounds": self.rounds, **extra, **self.params}
-
-    @classmethod
-    def from_dict(cls, found: dict[str, Any]) -> LightGBM:
-        """The inverse of `to_dict`."""
-        return cls(**found)
-
 
 @lru_cache(maxsize=1)
 def parameters() -> dict[str, str]:
@@ -132,15 +107,3 @@ def parameters() -> dict[str, str]:
 
     found = _ConfigAliases._get_all_param_aliases()
     return {name: main for main, names in found.items() for name in (main, *names)}
-
-
-def _check_parameter(name: str) -> None:
-    known = parameters()
-    if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise ConfigError(f"LightGBM has no parameter {name!r}: {hint}See LightGBM's list of parameters")
-    if known[name] in _OURS:
-        raise ConfigError(f"LightGBM parameter {name!r} is set by raylake: use {_OURS[known[name]]}")
-    if name not in {known[name], "learning_rate", "objective"}:
-        raise ConfigError(f"LightGBM parameter {name!r} is an alias: use its main name {known[name]!r}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from ..core import ConfigError
+from .boosted import Boosted
 from .trainer import Loop, check_positive, freeze, importable
 
 XGBOOST_PARAMETERS = frozenset(
@@ -66,8 +67,7 @@ _OBJECTIVE_TASKS = {"binary:logistic": "binary", "multi:softprob": "multiclass"}
 MLP_MODULE = "raylake.train.modules:TabularMLP"
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class XGBoost:
+class XGBoost(Boosted):
     """Gradient-boosted trees.
 
     Attributes:
@@ -87,44 +87,25 @@ class XGBoost:
         raylake.core.errors.ConfigError: XGBoost has no parameter 'max_dept': did you mean 'max_depth'? ...
     """
 
+    __slots__ = ()
+
     kind: ClassVar[str] = "xgboost"
     flavour: ClassVar[str] = "xgboost"
     worker_loop: ClassVar[Loop] = Loop("xgboost_loop:train_xgboost", "ray.train.xgboost:XGBoostTrainer")
     takes: ClassVar[str] = "numbers"
 
-    rounds: int
-    early_stopping: int | None
-    settings: tuple[tuple[str, Any], ...]
-
-    def __init__(self, rounds: int = 100, *, early_stopping: int | None = None, **params: Any) -> None:
-        # `settings` arrives here when dataclasses.replace() copies a value.
-        merged = {**dict(params.pop("settings", ())), **params}
-        for name in merged:
-            _check_parameter(name)
-        check_positive("XGBoost", "rounds", rounds)
-        if early_stopping is not None:
-            check_positive("XGBoost", "early_stopping", early_stopping)
-        object.__setattr__(self, "rounds", rounds)
-        object.__setattr__(self, "early_stopping", early_stopping)
-        object.__setattr__(self, "settings", tuple(sorted((k, freeze(v)) for k, v in merged.items())))
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """XGBoost's parameters as a new dict."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in self.settings}
-
-    def check(self, task: str) -> None:
-        """Any task."""
-
-    def updated(self, **changes: Any) -> XGBoost:
-        """A copy with other parameters or rounds.
-
-        Example:
-            >>> XGBoost(50, max_depth=6).updated(max_depth=3, rounds=9)
-            XGBoost(rounds=9, early_stopping=None, settings=(('max_depth', 3),))
-        """
-        given = {"rounds": self.rounds, "early_stopping": self.early_stopping, **self.params, **changes}
-        return XGBoost(**given)
+    @classmethod
+    def check_parameter(cls, name: str) -> None:
+        """See `Boosted.check_parameter`."""
+        if name in _OURS:
+            raise ConfigError(f"XGBoost parameter {name!r} is set by raylake: use {_OURS[name]}")
+        if name in XGBOOST_PARAMETERS:
+            return
+        close = difflib.get_close_matches(name, XGBOOST_PARAMETERS, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ConfigError(
+            f"XGBoost has no parameter {name!r}: {hint}Known parameters: {', '.join(sorted(XGBOOST_PARAMETERS))}"
+        )
 
     def task(self) -> str | None:
         """The task of its objective.
@@ -142,16 +123,6 @@ class XGBoost:
         raise ConfigError(
             f"XGBoost objective {objective!r} is not supported: use binary:logistic, multi:softprob, reg:… or count:…"
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-able copy."""
-        extra = {} if self.early_stopping is None else {"early_stopping": self.early_stopping}
-        return {"kind": self.kind, "rounds": self.rounds, **extra, **self.params}
-
-    @classmethod
-    def from_dict(cls, found: dict[str, Any]) -> XGBoost:
-        """The inverse of `to_dict`."""
-        return cls(**found)
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -254,15 +225,3 @@ def MLP(  # noqa: N802 (reads as a value, like the other trainers)
         'raylake.train.modules:TabularMLP'
     """
     return Lightning(MLP_MODULE, {"hidden": tuple(hidden), "dropout": dropout}, epochs, batch_size, lr)
-
-
-def _check_parameter(name: str) -> None:
-    if name in _OURS:
-        raise ConfigError(f"XGBoost parameter {name!r} is set by raylake: use {_OURS[name]}")
-    if name in XGBOOST_PARAMETERS:
-        return
-    close = difflib.get_close_matches(name, XGBOOST_PARAMETERS, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    raise ConfigError(
-        f"XGBoost has no parameter {name!r}: {hint}Known parameters: {', '.join(sorted(XGBOOST_PARAMETERS))}"
-    )
