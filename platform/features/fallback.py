@@ -5,16 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
-from types import TracebackType
-from typing import Self
 
 from ..core import StorageError
+from ..core.closing import Closing
 from .online import OnlineStore
 
 _log = logging.getLogger("raylake.features")
 
 
-class NullFallback:
+class NullFallback(Closing):
     """An `OnlineStore` whose look-ups answer "not found" while the store behind it does not answer.
 
     Everything else raises, since a write that did nothing would be a lie. An outage and its end are logged once.
@@ -79,11 +78,3 @@ class NullFallback:
         """See `OnlineStore.close`."""
         self._closed = True
         self._store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

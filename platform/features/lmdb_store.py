@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Self, cast
+from typing import cast
 
 import lmdb
 
 from ..core import StorageError
+from ..core.closing import Closing
 from .codec import RANK_BYTES
 from .lmdb_environment import SHARED, Environment
 from .online import newest_of, within
@@ -29,7 +29,7 @@ SYNC_SECONDS = 5.0
 SCANNED = 4_096  # keys in one read transaction of a scan: a long one would keep old pages from being reused
 
 
-class LmdbStore:
+class LmdbStore(Closing):
     """`OnlineStore` on LMDB. See the module for durability.
 
     Args:
@@ -160,14 +160,6 @@ class LmdbStore:
         environment, self._environment = self._environment, None
         if environment is not None:
             SHARED.give_back(environment)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _write(self, work: Callable[[lmdb.Transaction], int]) -> int:
         environment = self._open()

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from itertools import islice
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from ..core import ConfigError, StorageError
+from ..core.closing import Closing
 from ..data.connectors.secrets import conceal, reveal
 from ..data.optional import need
 from .codec import RANK_BYTES, event_of
@@ -91,7 +91,7 @@ def open_redis(url: str, name: str) -> OnlineStore:
     return NullFallback(store) if fallback == "null" else store
 
 
-class RedisStore:
+class RedisStore(Closing):
     """`OnlineStore` on Redis 6.2 or newer. Needs ``raylake[redis]``.
 
     Nothing is connected before the first call. Connections are shared by threads, taken anew after a fork, and opened
@@ -186,14 +186,6 @@ class RedisStore:
         """See `OnlineStore.close`."""
         self._closed = True
         self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _run(self, script: Any, items: Sequence[Any], arguments: Callable[[list[Any]], list[Any]]) -> int:
         """Run a script over items whose first part is the key, `TOGETHER` at once; the sum of its answers."""

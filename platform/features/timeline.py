@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import pyarrow as pa
 
 from .. import data
 from ..core import ConfigError, NotFound, Workspace
+from ..core.closing import Closing
 from ..registry import TableVersion
 from .as_of import CREATED, EVENT, KNOWN, ROW, known_rows
 from .build import build_view, conform_values
@@ -24,7 +23,7 @@ from .view import FeatureView
 CHUNK = 50_000
 
 
-class Materialiser:
+class Materialiser(Closing):
     """Keeps the online store at a moment that moves forward, writing only what became known since the last call.
 
     Holds the packed values of all views in memory, in the order in which they became known, so that a call of
@@ -103,14 +102,6 @@ class Materialiser:
             self._store.close()
         else:
             self._store.sync()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _write(self, until: int) -> int:
         pending: list[tuple[bytes, bytes]] = []

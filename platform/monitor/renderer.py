@@ -13,12 +13,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..core.closing import Closing
 from . import render
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class Rendered:
     error: str = ""
 
 
-class Renderer:
+class Renderer(Closing):
     """A live handle on one rendering process, for as many reports as you like; close it when done.
 
     The process starts with the first report and works beside the caller. Reports are rendered in the order they
@@ -70,14 +70,6 @@ class Renderer:
         self._process: subprocess.Popen[str] | None = None
         self._log: IO[bytes] | None = None
         self._jobs = 0
-
-    def __enter__(self) -> Renderer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def submit(
         self, reference: pa.Table, current: pa.Table, thresholds: Mapping[str, float] | None = None

@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from ...core import StorageError, WorkspaceBusy
+from ...core.closing import Closing
 
 HEADER = struct.Struct("<II")
 SEGMENT_BYTES = 64 * 1024 * 1024
@@ -24,7 +25,7 @@ _LARGEST_RECORD = 8 * 1024 * 1024
 _BLOCK = 1024 * 1024
 
 
-class EventLog:
+class EventLog(Closing):
     """The writing end; at most one per folder, which a lock of the operating system guards. Thread-safe.
 
     Args:
@@ -55,12 +56,6 @@ class EventLog:
         self._broken: StorageError | None = None
         self._thread = threading.Thread(target=self._commit_forever, name="event-log", daemon=True)
         self._thread.start()
-
-    def __enter__(self) -> EventLog:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def waiting_bytes(self) -> int:
