@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 from types import FunctionType
@@ -12,6 +11,7 @@ import numpy as np
 
 from ..core import ConfigError
 from .flavours.function_flavour import import_callable, import_path
+from .importing import import_object
 
 _CLASS, _TUPLE, _FLOAT, _FUNCTION, _ARRAY = "class", "tuple", "float", "function", "array"
 _DICT, _TYPE, _SELECTOR = "dict", "type", "selector"
@@ -118,12 +118,9 @@ def _type(name: str) -> type:
 
 
 def _estimator(path: str, params: dict[str, Any]) -> Any:
-    module, _, name = path.partition(":")
     try:
-        kind: Any = importlib.import_module(module)
-        for part in name.split("."):
-            kind = getattr(kind, part)
-    except (ImportError, AttributeError, ValueError) as error:
+        kind = import_object(path)
+    except ImportError as error:
         raise ConfigError(f"estimator {path!r} cannot be imported ({error}): install its package") from error
     if not (isinstance(kind, type) and hasattr(kind, "get_params") and hasattr(kind, "set_params")):
         raise ConfigError(f"{path!r} is no estimator of scikit-learn: it has no get_params")

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from ...core import ArtifactCorrupt, ConfigError, SchemaMismatch
+from ..importing import import_object
 from .protocol import Scores, Stored
 
 FUNCTION_FILE = "function.py"
@@ -114,12 +115,9 @@ def import_callable(path: str) -> Callable[..., Any]:
         >>> import_callable("json:loads")("[1]")
         [1]
     """
-    module, _, name = path.partition(":")
     try:
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as error:
+        found = import_object(path)
+    except ImportError as error:
         raise ConfigError(
             f"{path!r} cannot be imported ({error}): name it as 'package.module:name', put its file on PYTHONPATH, "
             "or install its package"

@@ -5,7 +5,6 @@ An archive of ``torch.export`` is not taken: torch 2.13 unpickles parts of it. E
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core import ArtifactCorrupt, ConfigError, SchemaMismatch
+from ..importing import import_object
 from .protocol import Scores, Stored, frameworks
 
 TORCH_FILE = "model.safetensors"
@@ -124,12 +124,9 @@ def build_module(path: str, options: Mapping[str, Any]) -> Any:
     """
     import torch
 
-    module, _, name = path.partition(":")
     try:
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as error:
+        found = import_object(path)
+    except ImportError as error:
         raise ConfigError(
             f"model class {path!r} cannot be imported ({error}): put its file on PYTHONPATH, or install its package"
         ) from error
