@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import pyarrow.fs as pafs
 
 from ..core import StorageError, Workspace, urls
+from .background import Background
 from .checkpoints import Checkpoints
 
 INFO = "checkpoint.json"
@@ -150,13 +150,11 @@ class Writer:
 
     def __init__(self, store: CheckpointStore, settings: Checkpoints) -> None:
         self._store, self._settings = store, settings
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="raylake-checkpoint")
-        self._last: Future[None] | None = None
+        self._background = Background()
 
     def write(self, saved: Saved, files: Mapping[str, bytes]) -> None:
         """Begin to write; waits for the one before, so that memory holds two at most."""
-        self.wait()
-        self._last = self._pool.submit(self._write, saved, files)
+        self._background.begin(self._write, saved, files)
 
     def wait(self) -> None:
         """Wait until everything is written.
@@ -164,8 +162,7 @@ class Writer:
         Raises:
             StorageError: It could not be.
         """
-        if self._last is not None:
-            self._last.result()
+        self._background.wait()
 
     def _write(self, saved: Saved, files: Mapping[str, bytes]) -> None:
         self._store.put(saved, files)

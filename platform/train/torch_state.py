@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
 from ..core import StorageError
+from .background import Background
 from .checkpoint_store import CheckpointStore, Saved, cannot_write
 from .checkpoints import Checkpoints
 
@@ -72,17 +72,15 @@ class ShardWriter:
 
     def __init__(self, store: CheckpointStore, settings: Checkpoints) -> None:
         self._store, self._settings = store, settings
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="raylake-checkpoint")
-        self._last: Future[None] | None = None
+        self._background = Background()
         # Its own group: the training's collectives go on meanwhile.
         self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
         self._first = self._group is None or dist.get_rank() == 0
 
     def write(self, saved: Saved, state: dict[str, Any]) -> None:
         """Copy the state, then write the copy beside the training; waits for the checkpoint before."""
-        self.wait()
-        copy = _copied(state)
-        self._last = self._pool.submit(self._write, saved, copy)
+        self.wait()  # before the copy, so that memory holds one at most
+        self._background.begin(self._write, saved, _copied(state))
 
     def wait(self) -> None:
         """Wait until everything is written.
@@ -90,8 +88,7 @@ class ShardWriter:
         Raises:
             StorageError: It could not be.
         """
-        if self._last is not None:
-            self._last.result()
+        self._background.wait()
 
     def _write(self, saved: Saved, state: dict[str, Any]) -> None:
         error: Exception | None = None
