@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from tests.console.test_console_tracking_differential import Script
+from tests.console.test_console_tracking_differential import Script, check_equal
 from tests.console.tracking_server import serving
 
 from raylake import registry
@@ -139,10 +139,4 @@ def clients(ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
 @pytest.mark.parametrize("script", [models, searches, versions], ids=lambda script: script.__name__)
 def test_both_answer_the_same(clients: tuple[Script, Script], script: Callable[[Script], None]) -> None:
-    for call in clients:
-        script(call)
-    theirs, ours = (call.answers for call in clients)
-    assert len(theirs) == len(ours)
-    for wanted, found in zip(theirs, ours, strict=True):
-        if found != wanted:
-            print("DIFF", wanted, "\n  OURS", found)
+    check_equal(clients, script)

@@ -168,6 +168,16 @@ def searching(call: Script) -> None:
     call("search_runs", [])
 
 
+def check_equal(clients: tuple[Script, Script], script: Callable[[Script], None]) -> None:
+    """Run a script against both, and compare what they answered, call by call."""
+    for call in clients:
+        script(call)
+    theirs, ours = (call.answers for call in clients)
+    assert len(theirs) == len(ours)
+    for wanted, found in zip(theirs, ours, strict=True):
+        assert found == wanted
+
+
 @pytest.fixture
 def clients(ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Script, Script]]:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -179,9 +189,4 @@ def clients(ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
 @pytest.mark.parametrize("script", [life, logging, searching], ids=lambda script: script.__name__)
 def test_both_answer_the_same(clients: tuple[Script, Script], script: Callable[[Script], None]) -> None:
-    for call in clients:
-        script(call)
-    theirs, ours = (call.answers for call in clients)
-    assert len(theirs) == len(ours)
-    for wanted, found in zip(theirs, ours, strict=True):
-        assert found == wanted
+    check_equal(clients, script)
