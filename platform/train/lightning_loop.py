@@ -18,7 +18,7 @@ from .flavours import TORCH_FILE, build_module
 from .job import Fitted, Job, Rows, rank_and_workers
 from .lightning_saves import Saves
 from .live import log_if_training
-from .stream import Position, Stream
+from .stream import Position, Stream, timed
 from .torch_options import module_facts, options_of
 from .torch_state import whole_weights
 from .trainers import Lightning
@@ -121,16 +121,14 @@ class StreamLoader:
         return self._stream.steps
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        epoch, found = self._at.epoch, self._stream.batches(self._at, self._at.epoch + 1)
-        while True:
-            before = time.perf_counter()
-            batch = next(found, None)
-            self.waited += time.perf_counter() - before
-            if batch is None:
-                break
+        epoch = self._at.epoch
+        for batch in timed(self._stream.batches(self._at, epoch + 1), self._count):
             rows, step = batch.rows, batch.position.step
             self._at = Position(epoch, step + 1) if step + 1 < self._stream.steps else Position(epoch + 1)
             yield torch.from_numpy(rows.inputs), torch.from_numpy(rows.labels)
+
+    def _count(self, seconds: float) -> None:
+        self.waited += seconds
 
     def state_dict(self) -> dict[str, int]:
         """The next batch."""

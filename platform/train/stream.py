@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,6 +24,7 @@ from ..core import ConfigError, DataError
 from .prepared import Part, Reader, Rows
 from .row_groups import Group
 
+T = TypeVar("T")
 LANES = 8
 SHUFFLE_ROWS = 65_536  # rows of all lanes together among which rows change places
 
@@ -197,3 +200,14 @@ def _ahead(windows: Iterator[list[Batch]]) -> Iterator[Batch]:
     finally:
         stopped.set()
         thread.join()
+
+
+def timed(batches: Iterator[T], tell: Callable[[float], None]) -> Iterator[T]:
+    """The batches, and `tell` is called with the seconds that each was waited for."""
+    while True:
+        before = time.perf_counter()
+        batch = next(batches, None)
+        tell(time.perf_counter() - before)
+        if batch is None:
+            return
+        yield batch

@@ -20,7 +20,7 @@ from .flavours import build_module
 from .job import Job, rank_and_workers
 from .live import log_if_training
 from .parallel import Pipeline, shared
-from .stream import Position, Stream
+from .stream import Position, Stream, timed
 from .torch_options import options_of
 from .torch_state import ShardWriter, restore, state_of
 from .torch_trainer import Torch
@@ -116,19 +116,16 @@ class Work:
     def batches(self) -> Iterator[TorchBatch]:
         """Batches of all epochs from where the run is; randomness of a step depends on its position only."""
         steps = self.stream.steps
-        found = self.stream.batches(self._start, self.trainer.epochs)
-        while True:
-            before = time.perf_counter()
-            batch = next(found, None)
-            self.waited += time.perf_counter() - before
-            if batch is None:
-                return
+        for batch in timed(self.stream.batches(self._start, self.trainer.epochs), self._count):
             at = batch.position
             rows = batch.rows
             seed = ((self.job.seed * 1_000_003 + at.epoch) * 1_000_003 + at.step) * 8191 + self.readers[0]
             torch.manual_seed(seed % 2**63)
             x, y = torch.from_numpy(rows.inputs), torch.from_numpy(rows.labels)
             yield TorchBatch(x.to(self.device), y.to(self.device), at, self.stream.share, at.step + 1 == steps)
+
+    def _count(self, seconds: float) -> None:
+        self.waited += seconds
 
     def done(self, batch: TorchBatch, loss: Tensor | float) -> None:
         """Say that a batch is trained on: checks and logs its mean loss, and saves when it is time.
