@@ -54,7 +54,9 @@ def make_sampler(name: str, *, seed: int, trials: int) -> BaseSampler:
     begin = min(10, max(3, trials // 3))
     samplers: Any = optuna.samplers
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        # Multivariate sampling is experimental, and the switch for its own warnings is about to go.
+        for kind in (optuna.exceptions.ExperimentalWarning, FutureWarning):
+            warnings.simplefilter("ignore", kind)
         if name == "gp":
             found = samplers.GPSampler(seed=seed, n_startup_trials=begin)
         elif name == "cmaes":
