@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -153,7 +154,13 @@ def test_rows_that_a_recipe_leaves_out_are_not_trained_on(ray_ws, frame, trainin
     expected = recipe.training_rows(older)
     assert expected.num_rows < older.num_rows
     assert found.train.select(expected.column_names).equals(expected)
-    assert found.recipe.to_json() == recipe.fit(older.select(["distance", "wind"])).to_json()
+    learned, wanted = (
+        json.loads(each.to_json()) for each in (found.recipe, recipe.fit(older.select(["distance", "wind"])))
+    )
+    if not inline:  # sums of blocks are added in another order: the last bit of a mean may differ
+        scaled, scale = (each["steps"][-1].pop("values")["distance"] for each in (learned, wanted))
+        assert scaled == pytest.approx(scale, rel=1e-14)
+    assert learned == wanted
     part = found.part(training=True)
     assert part.rows == expected.num_rows == len(Reader(part).span(part.groups, 0, part.rows))
     assert sum(len(batch.rows) for batch in Stream(part, 8, 0).batches()) == part.rows // 8 * 8
