@@ -104,7 +104,7 @@ def execute(call: Call, *values: Any) -> tuple[Outcome, Any]:
             _run(call, values, context, made)
     except Exception as error:  # noqa: BLE001 - whatever a step raises is its outcome
         made.error = _told(error)
-        made.final = isinstance(error, _Hopeless)
+        made.final = isinstance(error, Unstorable)
         made.printed.write(traceback.format_exc())
     finally:
         _CURRENT.reset(token)
@@ -131,7 +131,7 @@ def encode(value: Any, step: str) -> bytes:
     try:
         pickled: bytes = cloudpickle.dumps(value, protocol=5)
     except Exception as error:
-        raise _Hopeless(
+        raise Unstorable(
             f"step {step!r} returned a {type(value).__name__}, which cannot be stored ({error}): "
             "return plain data, a table, or a reference to where it was written"
         ) from error
@@ -143,7 +143,7 @@ def load(ws: Workspace, digest: str) -> Any:
     return pickle.loads(registry.get_bytes(ws, digest))
 
 
-class _Hopeless(PipelineError):
+class Unstorable(PipelineError):
     """An error that would come again."""
 
 
