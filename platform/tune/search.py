@@ -100,18 +100,20 @@ def search(
     known = earlier_trials(ws, warm_start)
     at_once, threads = _sizes(trials, concurrency)
     resolve(ws, Compute(cpus=threads, gpus=0))
-    study = _begin(ws, spec, space, goal, budget or Budget(), (at_once, threads), resume)
-    task = Task(ws, spec, space, goal, study, budget or Budget(), at_once, threads)
+    limits = budget or Budget()
+    study = _begin(ws, spec, space, goal, limits, (at_once, threads), resume)
+    task = Task(ws, spec, space, goal, study, limits, at_once, threads)
     with closing(ws, study):
         ended_by = run_trials(task, plan, known)
-        best = best_of(trials_of(ws, study.id), goal, study.id)
+        tried = trials_of(ws, study.id)
+        best = best_of(tried, goal, study.id)
         trainer = spec.trainer.updated(**best.params)
         fitted = fitted_of(ws, study, trainer.to_dict()) if resume else None
         best_run = fitted or fit(ws, spec.replace(trainer=trainer), parent=study.id)
         figures = {f"best_{goal.metric}": float(best.metrics[goal.metric])}
         done = finish_run(ws, study.id, metrics=figures, outputs=[best_run.node])
-    tried = tuple(trial for trial in trials_of(ws, study.id) if not was_cut_off(trial) or ended_by)
-    return Study(done, best_run, tried, dict(best.params), float(best.metrics[goal.metric]), ended_by)
+    shown = tuple(trial for trial in tried if not was_cut_off(trial) or ended_by)
+    return Study(done, best_run, shown, dict(best.params), float(best.metrics[goal.metric]), ended_by)
 
 
 def _begin(
@@ -134,13 +136,18 @@ def _goal(plan: Plan, metric: str | Sequence[str] | None, mode: str | Sequence[s
         if name != _SECONDS or len(metrics) == 1:
             check_metric(name, plan.task)
     modes = tuple(usual_mode(name) for name in metrics) if mode is None else as_tuple(mode)
+    if "auc" in metrics:
+        _check_both_classes(plan)
+    return Goal(metrics, modes, **options)
+
+
+def _check_both_classes(plan: Plan) -> None:
     labels = labels_of(plan.valid.column(plan.label), plan.signature.classes)
-    if "auc" in metrics and labels.min() == labels.max():
+    if labels.min() == labels.max():
         raise DataError(
             f"label {plan.label!r} is {labels[0]:g} in all {len(labels)} validation rows of {plan.table}, "
             "so auc cannot be measured: choose a larger validation, or another metric"
         )
-    return Goal(metrics, modes, **options)
 
 
 def _sizes(trials: int, concurrency: int | None) -> tuple[int, int]:
