@@ -12,15 +12,13 @@ import pyarrow as pa
 from ..core import ConfigError, DataError, Workspace
 from ..data import FittedRecipe
 from ..registry import put_folder
-from .complete import as_column
+from .complete import REFERENCE_ROWS, as_column
 from .evaluate import check_task
 from .flavours import SKLEARN_FILE, flavour_of
 from .flavours.sklearn_flavour import plain_classes
 from .folder import Description, write_info, write_recipe, write_reference
 from .model import LoadedModel, load_model
 from .signature import Signature
-
-REFERENCE_ROWS = 20_000
 
 
 def store_model(
