@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -15,15 +16,22 @@ from .errors import StorageError, WorkspaceBusy
 from .refs import check_name
 from .workspace import Workspace
 
+_PAUSE = 0.01  # seconds between two tries
+
 
 @contextmanager
-def exclusive(ws: Workspace, job: str) -> Iterator[None]:
+def exclusive(ws: Workspace, job: str, *, patience: float = 0.0) -> Iterator[None]:
     """Hold the workspace's lock for `job`; the operating system frees it however the process ends.
 
     On a local root the lock file lies in the workspace; for a remote root it guards this machine only.
 
+    Args:
+        ws: The workspace.
+        job: Name of what must not run twice at once.
+        patience: Seconds to wait for another holder to let go; by default none.
+
     Raises:
-        WorkspaceBusy: Another process holds it; the message names its process id.
+        WorkspaceBusy: Another process holds it, still after `patience`; the message names its process id.
         StorageError: The lock file cannot be written (full or read-only disk).
 
     Example:
@@ -40,7 +48,7 @@ def exclusive(ws: Workspace, job: str) -> Iterator[None]:
         raise StorageError(f"lock file {path} cannot be written: {error.strerror}. Free or unlock the disk") from error
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor, time.monotonic() + patience)
         except BlockingIOError as error:
             owner = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
             raise WorkspaceBusy(
@@ -52,6 +60,16 @@ def exclusive(ws: Workspace, job: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, until: float) -> None:
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(_PAUSE)
 
 
 def _lock_path(ws: Workspace, job: str) -> Path:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -12,7 +12,7 @@ from hashlib import sha256
 import pyarrow as pa
 
 from .. import data, registry
-from ..core import NotFound, Ref, Workspace, WorkspaceBusy, duration, exclusive
+from ..core import NotFound, Ref, Workspace, duration, exclusive
 from ..registry import OnlineDefinition
 from .build import build_view, conform_values
 from .catch_up import catch_up
@@ -324,21 +324,6 @@ def _note(
         registry.save_online(ws, "set", given.name, given.version, given.to_dict())
 
 
-@contextmanager
-def _alone(ws: Workspace, codec: ViewCodec) -> Iterator[None]:
+def _alone(ws: Workspace, codec: ViewCodec) -> AbstractContextManager[None]:
     """One materialisation of a view at a time on this machine; another one is waited for."""
-    job = f"online-{sha256(codec.prefix).hexdigest()[:12]}"
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        held = exclusive(ws, job)
-        try:
-            held.__enter__()
-            break
-        except WorkspaceBusy:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-    try:
-        yield
-    finally:
-        held.__exit__(None, None, None)
+    return exclusive(ws, f"online-{sha256(codec.prefix).hexdigest()[:12]}", patience=_PATIENCE)

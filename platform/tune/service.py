@@ -6,13 +6,12 @@ it. Each trial is a registry run, so a server that is killed loses nothing, and 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..core import ConfigError, Conflict, NotFound, Workspace, WorkspaceBusy, exclusive
+from ..core import ConfigError, Conflict, NotFound, Workspace, exclusive
 from ..registry import Run, finish_run, log_metrics, metric_history, runs, start_run
 from ..registry import run as run_of
 from ..registry import trials as trials_of
@@ -106,7 +105,7 @@ def open_study(
         raise ConfigError("the search space is empty: name at least one parameter")
     check_dimensions(space)
     params = {"space": space_to_dict(space), **goal.to_dict()}
-    with _alone(ws, "studies"):
+    with exclusive(ws, "studies", patience=_PATIENCE_SECONDS):
         for known in runs(ws, kind="study", status="running", limit=None):
             if known.name == name and known.tags.get(_SERVICE):
                 if dict(known.params) == params:
@@ -142,7 +141,7 @@ def ask(ws: Workspace, study: str, *, count: int = 1, client: str = "") -> list[
     """
     if not isinstance(count, int) or not 1 <= count <= MOST_SUGGESTIONS:
         raise ConfigError(f"count={count!r} is not valid: ask for 1 to {MOST_SUGGESTIONS:,}")
-    with _alone(ws, f"study-{_study(ws, study).id}"):
+    with _alone(ws, study):
         found = _study(ws, study)
         if found.status != "running":
             raise Conflict(f"study {found.name!r} has ended ({found.status}): open another one")
@@ -224,7 +223,7 @@ def close_study(ws: Workspace, study: str) -> Run:
         >>> close_study(lake, study.id).metrics
         {'best_crunch': 0.2}
     """
-    with _alone(ws, f"study-{_study(ws, study).id}"):
+    with _alone(ws, study):
         found = _study(ws, study)
         goal = Goal.from_dict(found.params)
         best: dict[str, float] = {}
@@ -269,24 +268,13 @@ def _behind(ws: Workspace, goal: Goal, trial: Run) -> bool:
     return falls_behind(metric_history(ws, trial.id, goal.metric), others, larger_is_better=goal.sign > 0)
 
 
+def _alone(ws: Workspace, study: str) -> AbstractContextManager[None]:
+    """Two servers on one machine must not propose from the same past."""
+    return exclusive(ws, f"study-{_study(ws, study).id}", patience=_PATIENCE_SECONDS)
+
+
 def _study(ws: Workspace, study: str) -> Run:
     found = run_of(ws, study)
     if found.kind != "study" or not found.tags.get(_SERVICE):
         raise NotFound(f"study {study!r} is not known: `raylake tune studies` lists those that take suggestions")
     return found
-
-
-@contextmanager
-def _alone(ws: Workspace, job: str) -> Iterator[None]:
-    """Wait for the lock: two servers on one machine must not propose from the same past."""
-    until = time.monotonic() + _PATIENCE_SECONDS
-    with ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(exclusive(ws, job))
-                break
-            except WorkspaceBusy:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.01)
-        yield
